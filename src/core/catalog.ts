@@ -1,0 +1,41 @@
+import type { RelationName } from "./relation.ts"
+
+export type RelationKind =
+  | "table"
+  | "partitioned_table"
+  | "view"
+  | "materialized_view"
+  | "foreign_table"
+  | "sequence"
+
+export type CatalogRelation = {
+  readonly name: RelationName
+  readonly schema: string
+  readonly relation: string
+  readonly kind: RelationKind
+  /**
+   * Relations whose rows this one shows: a view's direct sources, a partitioned or inheriting parent's children. Not
+   * transitive; a materialised view has none, because it holds rows of its own.
+   */
+  readonly dependsOn: readonly RelationName[]
+  /** For a view: names of functions its definition calls that are not known to be immutable; undefined when unknown. */
+  readonly volatileDefinition: boolean
+}
+
+/** Worst volatility over all overloads of a name (pg_proc.provolatile). */
+export type Volatility = "immutable" | "stable" | "volatile"
+
+/** What a warehouse's catalogue said at one moment. Plain data: readers in warehouse/<engine>/catalog-reader.ts make it, catalog/ serves it. */
+export type CatalogSnapshot = {
+  readonly relations: ReadonlyMap<RelationName, CatalogRelation>
+  /** Functions by `schema.name` as relationName() spells it. System functions stand under `pg_catalog`. */
+  readonly functions: ReadonlyMap<string, Volatility>
+  /** Schemas searched before search_path as the engine does it implicitly; `pg_catalog` for PostgreSQL. */
+  readonly implicitSchemas: readonly string[]
+  /** True when unquoted and quoted names match without regard to case (DuckDB). */
+  readonly foldsCase: boolean
+  /** True when operators or casts exist outside pg_catalog, whose volatility a reader cannot see from the text. */
+  readonly userOperators: ReadonlySet<string>
+  /** Digest over all of the above: two equal snapshots have one version. */
+  readonly version: string
+}

@@ -1,0 +1,74 @@
+import type { ErrorReason } from "./errors.ts"
+
+/** The only cache outcomes; also metric labels. */
+export type CacheOutcome = "hit_l1" | "hit_l2" | "miss" | "coalesced" | "stale" | "bypass"
+
+/** Why a statement was not, or may not be, served from the cache. Closed: a metric label and a heading of docs/ERRORS.md. */
+export type BypassReason =
+  | "cache_disabled"
+  | "requested_off"
+  | "not_a_read"
+  | "volatile_function"
+  | "unknown_function"
+  | "time_function"
+  | "time_literal"
+  | "session_function"
+  | "unstable_function"
+  | "user_operator"
+  | "system_column"
+  | "table_sample"
+  | "unknown_relation"
+  | "volatile_view"
+  | "foreign_table"
+  | "transaction_isolation"
+  | "transaction_pinned"
+  | "catalog_unavailable"
+  | "ttl_zero"
+  | "explain"
+  | "local"
+
+/** Why a result that could have been stored was not. */
+export type FillSkipReason =
+  | "entry_too_large"
+  | "row_limit_cut"
+  | "failed"
+  | "cancelled"
+  | "token_changed"
+
+/** Stages of one statement, in milliseconds. */
+export type StageTimes = {
+  parseMs: number
+  policyMs: number
+  cacheMs: number
+  queueMs: number
+  warehouseMs: number
+  encodeMs: number
+}
+
+/** What happened to one statement: the source of `SHOW sluice.last`, of the metrics and, later, of the audit line. */
+export type StatementReport = {
+  readonly warehouse: string
+  /** Statement class: read, explain, session, transaction, write, refused ... */
+  readonly statement: string
+  readonly cache: CacheOutcome
+  /** Why it was no hit; undefined for hits and plain misses. */
+  readonly reason: BypassReason | undefined
+  /** Age of the entry served, counted from the start of the query that filled it. */
+  readonly ageMs: number | undefined
+  /** Digest of the cache key. */
+  readonly key: string | undefined
+  readonly relations: readonly string[]
+  /** The endpoint that answered, or undefined for a hit or a local answer. */
+  readonly endpoint: string | undefined
+  readonly stages: Readonly<StageTimes>
+}
+
+/** What the session knows at the end of a statement, beside the report. */
+export type StatementEnd = {
+  readonly durationMs: number
+  readonly rowCount: number
+  readonly byteCount: number
+  readonly outcome: "ok" | "error" | "cancelled"
+  readonly errorReason: ErrorReason | undefined
+  readonly sqlState: string | undefined
+}

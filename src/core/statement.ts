@@ -1,0 +1,136 @@
+import type { RelationRef } from "./relation.ts"
+
+/** A parse tree as libpg-query gives it; only sql/, policy/ and engine dialects look inside. */
+export type Ast = Readonly<Record<string, unknown>>
+
+/** A function call as written. `pg_catalog.lower(x)` has a schema; grammar-level calls (`EXTRACT`, `COALESCE`) appear under their pg_catalog names. */
+export type FunctionRef = {
+  readonly schema: string | undefined
+  readonly name: string
+  readonly argumentCount: number
+}
+
+export type IsolationLevel =
+  | "read uncommitted"
+  | "read committed"
+  | "repeatable read"
+  | "serializable"
+
+export type TransactionMode = {
+  readonly isolation: IsolationLevel | undefined
+  readonly readOnly: boolean | undefined
+  readonly deferrable: boolean | undefined
+}
+
+export type TransactionCommand =
+  | { readonly kind: "begin"; readonly tag: "BEGIN" | "START TRANSACTION"; readonly mode: TransactionMode }
+  | { readonly kind: "commit"; readonly chain: boolean }
+  | { readonly kind: "rollback"; readonly chain: boolean }
+  | { readonly kind: "savepoint"; readonly name: string }
+  | { readonly kind: "release"; readonly name: string }
+  | { readonly kind: "rollback_to"; readonly name: string }
+
+/** What the session answers by itself, without a warehouse. */
+export type SessionCommand =
+  | {
+      readonly kind: "set"
+      readonly name: string
+      /** Values as PostgreSQL's VariableSetStmt has them, in order; undefined = DEFAULT. */
+      readonly values: readonly string[] | undefined
+      readonly isLocal: boolean
+    }
+  | { readonly kind: "set_transaction"; readonly mode: TransactionMode; readonly isSession: boolean }
+  | { readonly kind: "reset"; readonly name: string }
+  | { readonly kind: "reset_all" }
+  | { readonly kind: "show"; readonly name: string }
+  | { readonly kind: "discard"; readonly target: "all" | "plans" | "sequences" | "temp" }
+  | { readonly kind: "deallocate"; readonly name: string | undefined }
+  | { readonly kind: "close_cursor"; readonly name: string | undefined }
+  | {
+      readonly kind: "fetch"
+      readonly cursor: string
+      readonly direction: "forward" | "backward" | "absolute" | "relative"
+      /** Row count; `Infinity` for ALL. */
+      readonly count: number
+      readonly isMove: boolean
+    }
+  | { readonly kind: "facts"; readonly columns: readonly FactColumn[] }
+
+/** One column of a SELECT that only asks about the session (`select current_schema()`): the session answers it itself. */
+export type FactColumn = {
+  /** Output column name by PostgreSQL's rules (FigureColname). */
+  readonly label: string
+  readonly fact:
+    | { readonly kind: "version" }
+    | { readonly kind: "current_schema" }
+    | { readonly kind: "current_database" }
+    | { readonly kind: "current_user" }
+    | { readonly kind: "session_user" }
+    | { readonly kind: "backend_pid" }
+    | { readonly kind: "current_setting"; readonly name: string; readonly missingOk: boolean }
+    | { readonly kind: "set_config"; readonly name: string; readonly value: string; readonly isLocal: boolean }
+}
+
+/** What a read does, as far as the text alone can tell. */
+export type ReadTraits = {
+  readonly relations: readonly RelationRef[]
+  readonly functions: readonly FunctionRef[]
+  /** Operator names used (`=`, `~*`), for the check against user-defined ones. */
+  readonly operators: readonly string[]
+  /** SQLValueFunction kinds and time literals: what makes the answer depend on the clock. */
+  readonly usesCurrentDate: boolean
+  /** now(), CURRENT_TIMESTAMP, LOCALTIME and their kin. */
+  readonly usesCurrentTime: boolean
+  /** A string constant that date input reads as relative to now: 'today', 'now', 'yesterday', 'tomorrow'. */
+  readonly usesTimeLiteral: boolean
+  /** CURRENT_USER, SESSION_USER, CURRENT_ROLE, CURRENT_CATALOG, CURRENT_SCHEMA. */
+  readonly usesSessionFact: boolean
+  readonly usesSystemColumn: boolean
+  readonly usesTableSample: boolean
+  /** Greatest $n; 0 without parameters. */
+  readonly parameterCount: number
+}
+
+/**
+ * What a statement is. `read` runs on the warehouse and may be cached; `explain` runs there and may not; `cursor` opens a
+ * read under a name; `session` and `transaction` are answered by the session; `write` and `refused` end in an error.
+ */
+export type StatementClass =
+  | { readonly kind: "empty" }
+  | { readonly kind: "read"; readonly traits: ReadTraits }
+  | { readonly kind: "explain"; readonly traits: ReadTraits; readonly inner: Ast }
+  | {
+      readonly kind: "cursor"
+      readonly name: string
+      readonly isHeld: boolean
+      readonly isScroll: boolean
+      readonly isBinary: boolean
+      /** The cursor's query as a statement of its own; its offset points into the same client text. */
+      readonly query: Statement
+    }
+  | { readonly kind: "session"; readonly command: SessionCommand }
+  | { readonly kind: "transaction"; readonly command: TransactionCommand }
+  | { readonly kind: "write" }
+  | { readonly kind: "refused"; readonly construct: string; readonly hint: string | undefined }
+
+/** One parsed and classified SQL statement. Immutable and shared by all sessions that send the same text. */
+export type Statement = {
+  /** The statement's own slice of the client's text, without the semicolon. */
+  readonly text: string
+  /** Where the slice starts in the client's text, in characters. */
+  readonly offset: number
+  readonly class: StatementClass
+  /** Command tag word(s), as PostgreSQL names them: `SELECT`, `CREATE TABLE`, `SET`. */
+  readonly command: string
+  readonly ast: Ast
+  /** SHA-256 (hex) of the canonical form: the AST without locations. Equal digests mean equal questions. */
+  readonly canonical: string
+}
+
+/** SQL that will really be sent to a warehouse, proven to parse to `ast`. */
+export type Emitted = {
+  readonly text: string
+  readonly ast: Ast
+  /** True when `text` starts with the client's own text, so that error positions need only the offset added. */
+  readonly keepsPositions: boolean
+}
