@@ -25,6 +25,8 @@ export type InvalidationRequest = {
 export type InvalidatedItem = {
   /** The item as it was written. */
   readonly item: string
+  /** The item's kind, for the answer's key; taken for `relation` when left out. */
+  readonly kind?: InvalidationItem["kind"]
   /** Relations that got a new token, by full name, prefixed with the warehouse when more than one is configured. */
   readonly resolved: readonly RelationName[]
   /** Views over them, whose cached answers are cold now too. */

@@ -22,7 +22,7 @@ export type BypassReason =
   | "foreign_table"
   | "transaction_isolation"
   | "transaction_pinned"
-  | "catalog_unavailable"
+  | "tokens_unavailable"
   | "ttl_zero"
   | "explain"
   | "local"

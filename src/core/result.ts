@@ -33,13 +33,24 @@ export interface RowStream {
   [Symbol.dispose](): void
 }
 
+/** A small result as the bytes of one write. Both buffers share their memory; nobody writes to it. */
+export type WireImage = {
+  /** RowDescription, DataRows, CommandComplete: the answer to a simple query up to ReadyForQuery. */
+  readonly whole: Buffer
+  /** DataRows and CommandComplete: the answer to an Execute without a row limit. */
+  readonly afterDescription: Buffer
+}
+
 /** A whole result, ready to be sent: what the cache keeps. */
 export type StoredResult = {
   readonly description: Buffer | undefined
   readonly batches: readonly RowBatch[]
   readonly rowCount: number
+  /** Bytes of the DataRow messages. */
   readonly byteCount: number
   readonly tag: string
+  /** Present when the cache found the result small enough to keep it in one piece. */
+  readonly wire?: WireImage | undefined
 }
 
 /** What Describe of a statement tells (ParameterDescription's type OIDs and RowDescription with all formats text). */

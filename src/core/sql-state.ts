@@ -58,6 +58,7 @@ export const SqlState = {
   IdleSessionTimeout: "57P05",
   SystemError: "58000",
   IoError: "58030",
+  ConfigFileError: "F0000",
   InternalError: "XX000",
 } as const
 

@@ -1,0 +1,143 @@
+import type { FillSkipReason } from "../core/observation.ts"
+import type { RelationName } from "../core/relation.ts"
+import type { RowStream, StoredResult } from "../core/result.ts"
+import { FillBudget } from "./fill-budget.ts"
+import type { CacheKey } from "./key.ts"
+import { leadFill } from "./lead-fill.ts"
+import { MemoryTier, type MemoryTierLimits, type RefusalReason } from "./memory-tier.ts"
+import {
+  type LeaderSeat,
+  type Seat,
+  SingleFlight,
+  type SingleFlightLimits,
+} from "./single-flight.ts"
+import { entryBytes, packResult, type StoredEntry } from "./stored-entry.ts"
+import type { TokenStore, TokenVector } from "./token-store.ts"
+import { jitteredTtlMs, type TtlClasses } from "./ttl-classes.ts"
+
+export type ResultCacheOptions = {
+  readonly memory: MemoryTierLimits
+  readonly flights: SingleFlightLimits
+  /** Results being gathered, all fills together. */
+  readonly fillBytesMax: number
+  readonly tokens: TokenStore
+  readonly ttl: TtlClasses
+  /** CommandComplete as a whole message for a tag: wire/ knows it, this room does not. */
+  readonly commandComplete: (tag: string) => Buffer
+  /** Milliseconds of one monotonic clock, the same for every time handed in here. */
+  readonly nowMs: () => number
+  readonly events?: ResultCacheEvents
+}
+
+/** For metrics. Called synchronously; must not throw. */
+export type ResultCacheEvents = {
+  filled(entry: StoredEntry): void
+  skipped(reason: FillSkipReason): void
+  refused(reason: RefusalReason): void
+}
+
+export type LeadRequest = {
+  readonly key: CacheKey
+  readonly seat: LeaderSeat
+  /** The vector that is part of `key`, and the relations it was taken over. */
+  readonly vector: TokenVector
+  readonly relations: readonly RelationName[]
+  /** When the vector was captured. */
+  readonly capturedAtMs: number
+  /** The leader's client: cancel, deadline, closed socket. */
+  readonly signal: AbortSignal
+  /** Must take its signal from here, not from the client: followers may need the run after the client has gone. */
+  readonly run: (signal: AbortSignal) => Promise<RowStream>
+  /** Asked once the rows have ended: true when a row limit cut them. */
+  readonly wasCut?: () => boolean
+}
+
+/**
+ * The cache as the spine uses it: `lookup`, and on a miss `join`; the leader calls `lead`, followers wait on their seat.
+ * The caller checks `tokens.isUsable()` and captures the vector before anything else, and makes the key from it.
+ */
+export class ResultCache {
+  readonly memory: MemoryTier
+  readonly flights: SingleFlight
+  readonly budget: FillBudget
+  readonly #options: ResultCacheOptions
+
+  constructor(options: ResultCacheOptions) {
+    this.#options = options
+    this.memory = new MemoryTier(options.memory)
+    this.flights = new SingleFlight(options.flights)
+    this.budget = new FillBudget(options.fillBytesMax)
+  }
+
+  /** Synchronous, well below a microsecond; what it returns may be sent as it is. */
+  lookup(key: CacheKey): StoredEntry | undefined {
+    return this.memory.get(key, this.#options.nowMs())
+  }
+
+  join(key: CacheKey): Seat {
+    return this.flights.join(key)
+  }
+
+  /**
+   * Runs the statement and returns the rows for the caller's own client; a whole result is stored on the way. Rejects with
+   * what `run` rejects with, or with the reason of `signal`. Settles the seat on every path.
+   */
+  lead(request: LeadRequest): Promise<RowStream> {
+    const { seat, signal, run } = request
+    const startedMs = this.#options.nowMs()
+    return leadFill({
+      seat,
+      signal,
+      run,
+      budget: this.budget,
+      entryBytesMax: this.#options.memory.entryBytesMax,
+      finish: (result) => this.#finish(request, result, this.#options.nowMs() - startedMs),
+      skipped: (reason) => this.#options.events?.skipped(reason),
+    })
+  }
+
+  close(): void {
+    this.memory.close()
+  }
+
+  #finish(
+    request: LeadRequest,
+    result: StoredResult,
+    warehouseMs: number,
+  ): StoredEntry | undefined {
+    const { commandComplete, events, nowMs } = this.#options
+    if (request.wasCut?.() === true) {
+      events?.skipped("row_limit_cut")
+      return undefined
+    }
+    const entry = this.#entry(request, packResult(result, commandComplete(result.tag)), warehouseMs)
+    if (!this.#isCurrent(request)) {
+      // Followers took the same vector, before the invalidation was acknowledged: they may have it, later readers may not.
+      events?.skipped("token_changed")
+      return entry
+    }
+    const refusal = this.memory.set(entry, nowMs())
+    if (refusal === undefined) events?.filled(entry)
+    else events?.refused(refusal)
+    return entry
+  }
+
+  #entry(request: LeadRequest, result: StoredResult, warehouseMs: number): StoredEntry {
+    const { key, relations, capturedAtMs } = request
+    const ttlMs = jitteredTtlMs(this.#options.ttl.ttlMs(relations), key.digest)
+    return {
+      key,
+      result,
+      createdAtMs: capturedAtMs,
+      expiresAtMs: capturedAtMs + ttlMs,
+      warehouseMs,
+      relations,
+      bytes: entryBytes(result, key.material.length, relations.length),
+    }
+  }
+
+  /** An entry under raised tokens could never be found again: storing it would only cost memory. */
+  #isCurrent(request: LeadRequest): boolean {
+    return this.#options.tokens.vector(request.relations).text === request.vector.text
+  }
+}

@@ -1,0 +1,108 @@
+import type { RelationName } from "../core/relation.ts"
+import type { RowBatch, StoredResult } from "../core/result.ts"
+import type { CacheKey } from "./key.ts"
+
+/** A whole result under its key. Immutable; whoever got one may keep sending it after it was evicted. */
+export type StoredEntry = {
+  readonly key: CacheKey
+  readonly result: StoredResult
+  /** When the filling query's tokens were captured, which is before it ran: age and TTL count from here. Monotonic clock. */
+  readonly createdAtMs: number
+  readonly expiresAtMs: number
+  /** What the entry saves at every hit. */
+  readonly warehouseMs: number
+  /** Everything the rows depend on: relations named, bases of views, relations read by policy predicates. */
+  readonly relations: readonly RelationName[]
+  /** Memory it takes, with keys and objects. */
+  readonly bytes: number
+}
+
+/** Up to here a result is kept in one piece, so that a hit is one write. Above it copying into one buffer gains nothing. */
+export const wireImageBytesMax = 64 * 1024
+
+/** Larger results are kept in pieces of about this size: few objects, and no allocation as large as the whole. */
+const pieceBytesTarget = 256 * 1024
+
+/** Objects, map slots and strings of one entry without relations; bench/cache-memory.ts measures it. */
+const entryOverheadBytes = 1_400
+
+/** A buffer's objects and a RowBatch. */
+const batchOverheadBytes = 300
+
+/** One relation's share in the index from relations to entries. */
+const relationOverheadBytes = 64
+
+export function entryBytes(
+  result: StoredResult,
+  materialChars: number,
+  relationCount: number,
+): number {
+  const descriptionBytes = result.description?.length ?? 0
+  const own =
+    entryOverheadBytes +
+    result.batches.length * batchOverheadBytes +
+    relationCount * relationOverheadBytes
+  return descriptionBytes + result.byteCount + materialChars + own
+}
+
+/**
+ * Copies a gathered result into buffers of exactly its size. Batches are mostly slices of receive buffers, and a slice of
+ * 300 bytes keeps all 64 KiB of its parent alive. `commandComplete` is the whole message for the result's tag.
+ */
+export function packResult(result: StoredResult, commandComplete: Buffer): StoredResult {
+  const { description, batches, rowCount, byteCount, tag } = result
+  const descriptionBytes = description?.length ?? 0
+  if (descriptionBytes + byteCount + commandComplete.length > wireImageBytesMax) {
+    const ownDescription = description === undefined ? undefined : exactCopy([description])
+    return { description: ownDescription, batches: pieces(batches), rowCount, byteCount, tag }
+  }
+  const rowBuffers = batches.map((batch) => batch.bytes)
+  const start = description === undefined ? [] : [description]
+  const whole = exactCopy([...start, ...rowBuffers, commandComplete])
+  const rowsEnd = descriptionBytes + byteCount
+  return {
+    description: description === undefined ? undefined : whole.subarray(0, descriptionBytes),
+    batches: rowCount === 0 ? [] : [{ bytes: whole.subarray(descriptionBytes, rowsEnd), rowCount }],
+    rowCount,
+    byteCount,
+    tag,
+    wire: { whole, afterDescription: whole.subarray(descriptionBytes) },
+  }
+}
+
+function pieces(batches: readonly RowBatch[]): RowBatch[] {
+  const packed: RowBatch[] = []
+  let group: Buffer[] = []
+  let groupBytes = 0
+  let groupRows = 0
+  const close = (): void => {
+    if (group.length > 0) packed.push({ bytes: exactCopy(group), rowCount: groupRows })
+    group = []
+    groupBytes = 0
+    groupRows = 0
+  }
+  for (const batch of batches) {
+    if (groupBytes + batch.bytes.length > pieceBytesTarget) close()
+    group.push(batch.bytes)
+    groupBytes += batch.bytes.length
+    groupRows += batch.rowCount
+  }
+  close()
+  return packed
+}
+
+/** One buffer that owns its memory; Buffer.concat and Buffer.from may hand out a slice of Node's shared pool. */
+export function exactCopy(parts: readonly Buffer[]): Buffer {
+  const [only] = parts
+  if (parts.length === 1 && only !== undefined && ownsItsMemory(only)) return only
+  let bytes = 0
+  for (const part of parts) bytes += part.length
+  const copy = Buffer.allocUnsafeSlow(bytes)
+  let offset = 0
+  for (const part of parts) offset += part.copy(copy, offset)
+  return copy
+}
+
+function ownsItsMemory(buffer: Buffer): boolean {
+  return buffer.length === buffer.buffer.byteLength
+}

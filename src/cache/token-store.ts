@@ -1,0 +1,85 @@
+import type { RelationName } from "../core/relation.ts"
+
+/**
+ * The data versions that one read depends on, taken before an endpoint is chosen and before the query runs
+ * (docs/ARCHITECTURE.md, invalidation): a result is stored under the vector that was captured first, so an invalidation
+ * that arrives meanwhile leaves it under a key nobody asks for any more.
+ */
+export type TokenVector = {
+  /** Epoch and the sorted (relation, token) pairs in a length-delimited spelling: equal texts mean equal vectors. */
+  readonly text: string
+  /** Random; a new one makes everything cold. */
+  readonly epoch: string
+  /** Positions a replica must have replayed before it may answer for this vector; empty = any. */
+  readonly fences: readonly string[]
+}
+
+/** How far an invalidation has come among the instances when `raise` resolves. */
+export type InstanceCount = {
+  readonly known: number
+  readonly confirmed: number
+  readonly leaseExpired: number
+}
+
+export type RaiseReceipt = {
+  /** Unique and time-ordered: `inv_...`. */
+  readonly id: string
+  /** Wall clock, milliseconds since 1970. */
+  readonly appliedAtMs: number
+  readonly instances: InstanceCount
+}
+
+export type RaiseOptions = {
+  /** The primary's WAL insert position, read before the call; a replica below it still shows the old rows. */
+  readonly fence?: string | undefined
+}
+
+/**
+ * Keeps one unique monotone token per relation and one epoch. Tokens are never reused, not after a restart and not after a
+ * wall clock that went backwards, because an entry is found by the tokens it was stored under.
+ */
+export interface TokenStore {
+  /** Changes whenever a token, the epoch or the state of the lease changes. Callers memoise vectors on it. */
+  readonly revision: number
+  /** True while this instance may trust the tokens it holds. When false, reads bypass every cache. Checked when serving. */
+  isUsable(): boolean
+  /** The vector over these relations; their order and repetitions do not matter. Synchronous: the map is held in memory. */
+  vector(relations: readonly RelationName[]): TokenVector
+  /**
+   * Gives each relation a new token. Once it has resolved, no vector that any instance hands out holds an older one.
+   * Rejects with a GatewayError when the tokens could not be made durable; then the caller must not acknowledge.
+   */
+  raise(relations: readonly RelationName[], options?: RaiseOptions): Promise<RaiseReceipt>
+  /** Starts a new epoch: every relation, named or not, is cold. Resolves as `raise` does. */
+  renewEpoch(options?: RaiseOptions): Promise<RaiseReceipt>
+  /** True when the relation has had a token of its own in this epoch. */
+  knows(relation: RelationName): boolean
+  /** Relations with a token of their own in this epoch. */
+  relations(): Iterable<RelationName>
+  /** After it, `isUsable` is false for good and `raise` rejects. */
+  close(): void
+}
+
+/** A fence that no replica ever satisfies: the primary must answer. */
+export const unprovableFence = "unprovable"
+
+const lsn = /^([0-9A-Fa-f]{1,8})\/([0-9A-Fa-f]{1,8})$/
+
+/**
+ * The later one of two fences. Positions are ordered as PostgreSQL orders pg_lsn (manual, 8.20); two fences of any other
+ * spelling cannot be ordered, and then only the primary is certain to satisfy both.
+ */
+export function laterFence(
+  left: string | undefined,
+  right: string | undefined,
+): string | undefined {
+  if (left === undefined || left === right) return right
+  if (right === undefined) return left
+  const [, leftHigh, leftLow] = lsn.exec(left) ?? []
+  const [, rightHigh, rightLow] = lsn.exec(right) ?? []
+  if (leftHigh === undefined || leftLow === undefined) return unprovableFence
+  if (rightHigh === undefined || rightLow === undefined) return unprovableFence
+  const highDifference = Number.parseInt(leftHigh, 16) - Number.parseInt(rightHigh, 16)
+  const lowDifference = Number.parseInt(leftLow, 16) - Number.parseInt(rightLow, 16)
+  return highDifference > 0 || (highDifference === 0 && lowDifference > 0) ? left : right
+}

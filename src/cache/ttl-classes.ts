@@ -1,0 +1,55 @@
+import type { RelationName } from "../core/relation.ts"
+import { relationMatchesGlob } from "./glob.ts"
+
+/** Relations whose `schema.name` matches `pattern` may be served for `ttlMs`; 0 = never cached. */
+export type TtlClass = {
+  readonly pattern: string
+  readonly ttlMs: number
+}
+
+/** Usual classes, for configuration and its documentation. */
+export const ttlMsByClass = { realTime: 10_000, operational: 3_600_000, historical: 86_400_000 }
+
+/** Expiry is spread over the last tenth of the TTL, so that entries filled together do not expire together. */
+const jitterShareMax = 0.1
+
+/** Relations whose class is remembered; the memo starts anew above it. */
+const memoEntriesMax = 10_000
+
+/** The TTL of an entry is the least one among the relations it depends on. The first class that matches a relation counts. */
+export class TtlClasses {
+  readonly #classes: readonly TtlClass[]
+  readonly #defaultTtlMs: number
+  readonly #memo = new Map<RelationName, number>()
+
+  constructor(classes: readonly TtlClass[], defaultTtlMs: number) {
+    this.#classes = classes
+    this.#defaultTtlMs = defaultTtlMs
+  }
+
+  /** 0 means: do not cache (`ttl_zero`). An entry without relations gets the default. */
+  ttlMs(relations: readonly RelationName[]): number {
+    let leastMs = Number.POSITIVE_INFINITY
+    for (const relation of relations) leastMs = Math.min(leastMs, this.#ttlOf(relation))
+    return leastMs === Number.POSITIVE_INFINITY ? this.#defaultTtlMs : leastMs
+  }
+
+  #ttlOf(relation: RelationName): number {
+    const known = this.#memo.get(relation)
+    if (known !== undefined) return known
+    const found = this.#classes.find((item) => relationMatchesGlob(item.pattern, relation))
+    const ttlMs = found?.ttlMs ?? this.#defaultTtlMs
+    if (this.#memo.size >= memoEntriesMax) this.#memo.clear()
+    this.#memo.set(relation, ttlMs)
+    return ttlMs
+  }
+}
+
+/**
+ * The TTL less a share of up to 10 % that follows from the key's digest: the same on every instance, and never more than was
+ * promised.
+ */
+export function jitteredTtlMs(ttlMs: number, digest: string): number {
+  const share = Number.parseInt(digest.slice(0, 8), 16) / 0x1_0000_0000
+  return ttlMs * (1 - jitterShareMax * share)
+}

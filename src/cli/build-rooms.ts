@@ -1,0 +1,226 @@
+import { ResultCache } from "../cache/result-cache.ts"
+import { MemoryTokenStore } from "../cache/memory-token-store.ts"
+import { TtlClasses } from "../cache/ttl-classes.ts"
+import { Catalog } from "../catalog/catalog.ts"
+import type { Configuration, WarehouseConfiguration } from "../config/configuration.ts"
+import type { FillSkipReason } from "../core/observation.ts"
+import type { Log } from "../observe/log.ts"
+import type { InvalidationTarget } from "../pipeline/invalidate.ts"
+import { DescriptionMemo } from "../pipeline/describe.ts"
+import { PlanMemo } from "../pipeline/plan.ts"
+import type { Rooms } from "../pipeline/rooms.ts"
+import { Policy } from "../policy/policy.ts"
+import { Pool, type PoolEvents } from "../pool/pool.ts"
+import { Router } from "../route/router.ts"
+import { settingDefaults, type SettingDefaults } from "../session/settings.ts"
+import { loadParser } from "../sql/parser.ts"
+import { StatementMemo } from "../sql/statement-memo.ts"
+import { DuckdbAdapter } from "../warehouse/duckdb/adapter.ts"
+import { PostgresAdapter } from "../warehouse/postgres/adapter.ts"
+import type { Warehouse } from "../warehouse/warehouse.ts"
+import { commandComplete } from "../wire/backend-messages.ts"
+
+/** Followers, flights and fills that one process may have under way; far above what its pools can run. */
+const flightsMax = 10_000
+const followersMax = 10_000
+/** Results being gathered at one time, as a multiple of the largest entry. */
+const fillsInMemory = 16
+
+const parseWaitMsMax = 10_000
+
+const nowMs = (): number => performance.now()
+
+export type WarehouseRoute = {
+  readonly rooms: Rooms
+  readonly defaults: () => SettingDefaults
+}
+
+export type BuiltWarehouse = InvalidationTarget & {
+  readonly pool: Pool
+  readonly warehouse: Warehouse
+}
+
+export type Built = {
+  readonly warehouses: readonly BuiltWarehouse[]
+  /** By the database name of a startup packet. */
+  readonly routes: ReadonlyMap<string, WarehouseRoute>
+  readonly cache: ResultCache
+  readonly skippedFills: ReadonlyMap<FillSkipReason, number>
+  close(): Promise<void>
+}
+
+export type BuildEvents = { readonly poolWaited: (warehouse: string, waitMs: number) => void }
+
+/** Everything from the parser to the warehouse, without a listener: for the gateway and for `explain`. */
+export async function buildRooms(
+  configuration: Configuration,
+  log: Log,
+  events: BuildEvents = { poolWaited: () => {} },
+): Promise<Built> {
+  await loadParser()
+  const { cache: cacheLimits, sql } = configuration
+  const statements = new StatementMemo({
+    entriesMax: sql.memoEntriesMax,
+    bytesMax: sql.memoBytesMax,
+    statementBytesMax: sql.statementBytesMax,
+    offLoopBytes: sql.offLoopBytes,
+    workerWaitMsMax: parseWaitMsMax,
+  })
+  const tokens = new MemoryTokenStore()
+  const ttl = new TtlClasses(
+    [
+      { pattern: "pg_catalog.*", ttlMs: cacheLimits.catalogTtlMs },
+      ...cacheLimits.ttlClasses.map(({ relations, ttlMs }) => ({ pattern: relations, ttlMs })),
+    ],
+    cacheLimits.defaultTtlMs,
+  )
+  const skippedFills = new Map<FillSkipReason, number>()
+  const cache = new ResultCache({
+    memory: {
+      memoryBytesMax: cacheLimits.memoryBytesMax,
+      entryBytesMax: cacheLimits.entryBytesMax,
+      entriesMax: cacheLimits.entriesMax,
+    },
+    flights: { flightsMax, followersMax },
+    fillBytesMax: cacheLimits.entryBytesMax * fillsInMemory,
+    tokens,
+    ttl,
+    commandComplete,
+    nowMs,
+    events: {
+      filled: () => {},
+      refused: () => {},
+      skipped: (reason) => skippedFills.set(reason, (skippedFills.get(reason) ?? 0) + 1),
+    },
+  })
+  const policy = policyOf(configuration)
+  const shared = { statements, tokens, ttl, cache, nowMs, policy: () => policy }
+  const warehouses = Object.entries(configuration.warehouses).map(([name, warehouse]) =>
+    buildWarehouse(name, { configuration, warehouse, log, events, shared }),
+  )
+  const routes = new Map<string, WarehouseRoute>()
+  for (const built of warehouses)
+    for (const database of configuration.warehouses[built.rooms.warehouse]?.databases ?? [])
+      routes.set(database, routeOf(built))
+  return {
+    warehouses,
+    routes,
+    cache,
+    skippedFills,
+    close: async () => {
+      for (const built of warehouses) built.rooms.catalog.close()
+      await Promise.all(warehouses.map(({ pool }) => pool.close(drainMsMax)))
+      await Promise.all(warehouses.map(({ warehouse }) => warehouse.close()))
+      tokens.close()
+      cache.close()
+      await statements.close()
+    },
+  }
+}
+
+const drainMsMax = 2_000
+
+function routeOf(built: BuiltWarehouse): WarehouseRoute {
+  let known: ReadonlyMap<string, string> | undefined
+  let defaults: SettingDefaults | undefined
+  return {
+    rooms: built.rooms,
+    defaults: () => {
+      const { parameters } = built.rooms.serverFacts()
+      if (parameters !== known || defaults === undefined) {
+        known = parameters
+        defaults = settingDefaults(parameters)
+      }
+      return defaults
+    },
+  }
+}
+
+function policyOf(configuration: Configuration): Policy {
+  return new Policy(
+    Object.entries(configuration.roles).map(([name, role]) => ({
+      name,
+      relations: role.relations,
+      rowLimit: role.rowLimit === 0 ? undefined : role.rowLimit,
+      onExceed: role.onExceed,
+      statementTimeoutMs: role.statementTimeoutMs,
+      mayCache: role.cache === "on",
+    })),
+  )
+}
+
+type SharedRooms = Pick<Rooms, "statements" | "tokens" | "ttl" | "cache" | "nowMs" | "policy">
+
+function buildWarehouse(
+  name: string,
+  parts: {
+    readonly configuration: Configuration
+    readonly warehouse: WarehouseConfiguration
+    readonly log: Log
+    readonly events: BuildEvents
+    readonly shared: SharedRooms
+  },
+): BuiltWarehouse {
+  const { configuration, warehouse: settings, shared } = parts
+  const warehouse = adapterOf(name, settings)
+  const pool = new Pool({
+    name: `${name}/primary`,
+    warehouse,
+    limits: settings.pool,
+    events: poolEvents(name, parts.log.child("pool"), parts.events),
+  })
+  const router = new Router([{ name: `${name}/primary`, role: "primary", pool }])
+  const catalog = new Catalog({
+    load: async (signal) => {
+      const { lease } = await router.lease({ signal })
+      using held = lease
+      return await warehouse.readCatalog(held.connection, signal)
+    },
+    refreshMs: settings.catalogRefreshMs,
+    minIntervalMs: 1_000,
+    backoffMs: 250,
+    backoffMsMax: 10_000,
+    loadTimeoutMs: 30_000,
+  })
+  const rooms: Rooms = {
+    ...shared,
+    warehouse: name,
+    engine: warehouse.engine,
+    serverFacts: () => warehouse.serverFacts,
+    hasSchema: (schema) => hasSchema(catalog, schema),
+    catalog,
+    isCacheEnabled: configuration.cache.enabled,
+    router,
+    plans: new PlanMemo(),
+    descriptions: new DescriptionMemo(),
+    checkedSettings: new Map(),
+    followerWaitMsMax: configuration.cache.followerWaitMsMax,
+    wallMs: () => Date.now(),
+  }
+  return { rooms, pool, warehouse, onInvalidated: () => warehouse.onInvalidated() }
+}
+
+/** Schemas without relations are not in the snapshot; the engines' default ones are taken to exist. */
+function hasSchema(catalog: Catalog, schema: string): boolean {
+  if (schema === "public" || schema === "main") return true
+  const snapshot = catalog.current()
+  if (snapshot === undefined) return true
+  for (const relation of snapshot.relations.values()) if (relation.schema === schema) return true
+  return false
+}
+
+function adapterOf(name: string, settings: WarehouseConfiguration): Warehouse {
+  return settings.engine === "postgres"
+    ? new PostgresAdapter({ name, uri: settings.uri, connectTimeoutMs: settings.pool.connectTimeoutMs })
+    : new DuckdbAdapter(settings)
+}
+
+function poolEvents(name: string, log: Log, events: BuildEvents): PoolEvents {
+  return {
+    waited: (waitMs) => events.poolWaited(name, waitMs),
+    connected: (connectMs) => log.debug("connected to the warehouse", { warehouse: name, connectMs }),
+    connectFailed: (error) => log.warn("cannot connect to the warehouse", { warehouse: name, error }),
+    closed: (reason) => log.debug("closed a warehouse connection", { warehouse: name, reason }),
+    misused: (error) => log.error("a lease was misused", { warehouse: name, error }),
+  }
+}

@@ -1,0 +1,12 @@
+import type { Configuration } from "../config/configuration.ts"
+
+/** A started gateway, as the commands see it. */
+export type RunningGateway = {
+  readonly postgresPort: number
+  readonly controlPort: number
+  /** Stops accepting, lets running statements finish within the configured time, closes everything. Idempotent. */
+  close(): Promise<void>
+}
+
+/** The composition root's one function, handed to the commands that need a gateway. */
+export type StartGateway = (configuration: Configuration) => Promise<RunningGateway>

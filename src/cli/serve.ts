@@ -1,0 +1,25 @@
+import { loadConfiguration } from "../config/load.ts"
+import { writeReadyFile } from "./ready-file.ts"
+import type { StartGateway } from "./running-gateway.ts"
+import type { Terminal } from "./terminal.ts"
+import { untilSignal } from "./until-signal.ts"
+
+export type ServeOptions = { readonly config: string; readonly readyFile?: string }
+
+/** `sluice serve`: runs until SIGINT or SIGTERM, then drains. Gives the exit code. */
+export async function serveCommand(
+  options: ServeOptions,
+  start: StartGateway,
+  terminal: Terminal,
+): Promise<number> {
+  const configuration = loadConfiguration(options.config, process.env)
+  const gateway = await start(configuration)
+  const postgres = `postgres://${configuration.listen.host}:${gateway.postgresPort}`
+  const control = `http://${configuration.control.host}:${gateway.controlPort}`
+  terminal.messages.write(`sluice: PostgreSQL clients at ${postgres}, control at ${control}\n`)
+  if (options.readyFile !== undefined)
+    writeReadyFile(options.readyFile, { postgres, control, pid: process.pid })
+  await untilSignal()
+  await gateway.close()
+  return 0
+}

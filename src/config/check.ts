@@ -1,0 +1,81 @@
+import type { Configuration } from "./configuration.ts"
+import { nearestName } from "./nearest-name.ts"
+import type { KeyPath, Problem } from "./problems.ts"
+
+type Report = (path: KeyPath, message: string) => void
+
+function unknownName(kind: string, name: string, known: readonly string[]): string {
+  const near = nearestName(name, known)
+  return `names no ${kind} of this file${near === undefined ? "" : `; did you mean "${near}"?`}`
+}
+
+function checkDatabases(configuration: Configuration, report: Report): ReadonlySet<string> {
+  const ownerOf = new Map<string, string>()
+  if (Object.keys(configuration.warehouses).length === 0)
+    report(["warehouses"], "must name at least one warehouse")
+  for (const [name, { databases }] of Object.entries(configuration.warehouses)) {
+    for (const database of databases) {
+      const owner = ownerOf.get(database)
+      if (owner !== undefined)
+        report(
+          ["warehouses", name, "databases"],
+          `database "${database}" already belongs to ${owner === name ? "it" : `warehouse ${owner}`}`,
+        )
+      ownerOf.set(database, name)
+    }
+  }
+  return new Set(ownerOf.keys())
+}
+
+function checkUsers(configuration: Configuration, databases: ReadonlySet<string>, report: Report) {
+  const roles = Object.keys(configuration.roles)
+  if (Object.keys(configuration.users).length === 0)
+    report(["users"], "must name at least one user")
+  for (const [name, user] of Object.entries(configuration.users)) {
+    for (const [index, role] of user.roles.entries())
+      if (!roles.includes(role))
+        report(["users", name, "roles", index], unknownName("role", role, roles))
+    for (const [index, database] of (user.databases ?? []).entries())
+      if (!databases.has(database))
+        report(
+          ["users", name, "databases", index],
+          unknownName("database", database, [...databases]),
+        )
+  }
+}
+
+const anyHosts = new Set(["0.0.0.0", "::", "[::]"])
+
+function checkListeners({ listen, control }: Configuration, report: Report): void {
+  const sameHost =
+    listen.host === control.host || anyHosts.has(listen.host) || anyHosts.has(control.host)
+  if (listen.port === control.port && listen.port !== 0 && sameHost)
+    report(["control", "port"], "is the same as listen.port")
+  const names = new Set<string>()
+  const digests = new Set<string>()
+  for (const [index, token] of control.tokens.entries()) {
+    if (names.has(token.name)) report(["control", "tokens", index, "name"], "is used twice")
+    if (token.sha256 !== "" && digests.has(token.sha256))
+      report(["control", "tokens", index, "sha256"], "is the token of another entry")
+    names.add(token.name)
+    digests.add(token.sha256)
+  }
+}
+
+function checkSizes({ listen, cache, sql }: Configuration, report: Report): void {
+  if (cache.entryBytesMax > cache.memoryBytesMax)
+    report(["cache", "entryBytesMax"], "is larger than cache.memoryBytesMax")
+  if (sql.statementBytesMax > listen.messageBytesMax)
+    report(["sql", "statementBytesMax"], "is larger than listen.messageBytesMax")
+}
+
+/** What no key can say alone: names that refer to each other, and limits that only make sense together. */
+export function checkConfiguration(configuration: Configuration): readonly Problem[] {
+  const problems: Problem[] = []
+  const report: Report = (path, message) => problems.push({ path, message })
+  const databases = checkDatabases(configuration, report)
+  checkUsers(configuration, databases, report)
+  checkListeners(configuration, report)
+  checkSizes(configuration, report)
+  return problems
+}

@@ -1,0 +1,61 @@
+import type { ParsedConfiguration } from "./schema.ts"
+
+type DeepReadonly<T> = T extends (infer Item)[]
+  ? readonly DeepReadonly<Item>[]
+  : T extends object
+    ? { readonly [Key in keyof T]: DeepReadonly<T[Key]> }
+    : T
+
+type ParsedWarehouse = ParsedConfiguration["warehouses"][string]
+type ParsedUser = ParsedConfiguration["users"][string]
+type ParsedToken = ParsedConfiguration["control"]["tokens"][number]
+
+/** Every optional secret is in its place, whether it came from the file itself, the environment or a file of its own. */
+export type PostgresWarehouse = DeepReadonly<
+  Omit<
+    Extract<ParsedWarehouse, { engine: "postgres" }>,
+    "uri" | "uriFile" | "password" | "passwordFile" | "databases"
+  > & {
+    /** With the password in it, percent-encoded. Secret. */
+    uri: string
+    databases: string[]
+  }
+>
+
+export type DuckdbWarehouse = DeepReadonly<
+  Omit<Extract<ParsedWarehouse, { engine: "duckdb" }>, "databases"> & { databases: string[] }
+>
+
+export type WarehouseConfiguration = PostgresWarehouse | DuckdbWarehouse
+
+export type UserConfiguration = DeepReadonly<
+  Omit<ParsedUser, "verifier" | "verifierFile" | "databases"> & {
+    /** SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>. Secret. */
+    verifier: string
+    /** undefined = every database. */
+    databases: string[] | undefined
+  }
+>
+
+export type RoleConfiguration = DeepReadonly<ParsedConfiguration["roles"][string]>
+
+export type ControlToken = DeepReadonly<
+  Omit<ParsedToken, "sha256" | "sha256File"> & {
+    /** Lower-case hexadecimal SHA-256 of the bearer token. */
+    sha256: string
+  }
+>
+
+/**
+ * What the rooms are built from: validated, every default filled in, secrets read, paths absolute. Names of warehouses,
+ * users and roles are the keys; all of them are own properties of objects without a prototype.
+ */
+export type Configuration = DeepReadonly<
+  Omit<ParsedConfiguration, "warehouses" | "users" | "control">
+> & {
+  readonly warehouses: Readonly<Record<string, WarehouseConfiguration>>
+  readonly users: Readonly<Record<string, UserConfiguration>>
+  readonly control: DeepReadonly<Omit<ParsedConfiguration["control"], "tokens">> & {
+    readonly tokens: readonly ControlToken[]
+  }
+}

@@ -1,0 +1,42 @@
+import type { Configuration, WarehouseConfiguration } from "./configuration.ts"
+
+const hidden = "***"
+
+/** URI parameters that are secrets in libpq's vocabulary. */
+const secretParameters = ["password", "sslpassword", "passfile"]
+
+/** The URI without its password. What cannot be read as a URI is hidden whole. */
+export function redactUri(text: string): string {
+  const uri = URL.parse(text)
+  if (uri === null) return hidden
+  if (uri.password !== "") uri.password = hidden
+  for (const name of secretParameters)
+    if (uri.searchParams.has(name)) uri.searchParams.set(name, hidden)
+  return uri.href
+}
+
+function redactWarehouse(warehouse: WarehouseConfiguration): WarehouseConfiguration {
+  return warehouse.engine === "postgres"
+    ? { ...warehouse, uri: redactUri(warehouse.uri) }
+    : warehouse
+}
+
+function mapValues<Value>(
+  values: Readonly<Record<string, Value>>,
+  change: (value: Value) => Value,
+) {
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, change(value)]))
+}
+
+/** The same configuration, fit to be printed: no password, verifier or token digest. Claims are shown; they are no secrets. */
+export function redactConfiguration(configuration: Configuration): Configuration {
+  return {
+    ...configuration,
+    control: {
+      ...configuration.control,
+      tokens: configuration.control.tokens.map((token) => ({ ...token, sha256: hidden })),
+    },
+    warehouses: mapValues(configuration.warehouses, redactWarehouse),
+    users: mapValues(configuration.users, (user) => ({ ...user, verifier: hidden })),
+  }
+}

@@ -1,0 +1,182 @@
+import { resolve as resolvePath } from "node:path"
+import type {
+  Configuration,
+  ControlToken,
+  UserConfiguration,
+  WarehouseConfiguration,
+} from "./configuration.ts"
+import type { KeyPath, Problem } from "./problems.ts"
+import type { ParsedConfiguration } from "./schema.ts"
+import { trimSecret } from "./substitute.ts"
+
+export type ResolveOptions = {
+  /** Relative paths in the file start here: the file's own folder. */
+  readonly baseDirectory: string
+  readonly readFile: (path: string) => string
+}
+
+/** Collects secrets from their files and problems by their path. Values are never part of a message. */
+class Resolver {
+  readonly problems: Problem[] = []
+  readonly #options: ResolveOptions
+
+  constructor(options: ResolveOptions) {
+    this.#options = options
+  }
+
+  report(path: KeyPath, message: string): void {
+    this.problems.push({ path, message })
+  }
+
+  absolute(path: string): string {
+    return resolvePath(this.#options.baseDirectory, path)
+  }
+
+  /** Reports a file that cannot be read, now rather than at the first login. */
+  readable(path: KeyPath, file: string): string {
+    const absolute = this.absolute(file)
+    this.#read(path, absolute)
+    return absolute
+  }
+
+  /** The value of `key`, or of the file that `<key>File` names; one of them, not both. */
+  secret(path: KeyPath, key: string, values: Secret): string | undefined {
+    const { inline, file } = values
+    if (inline !== undefined && file !== undefined) {
+      this.report([...path, `${key}File`], `stands beside ${key}; keep one of them`)
+      return undefined
+    }
+    if (file === undefined) return inline
+    const text = this.#read([...path, `${key}File`], this.absolute(file))
+    if (text === undefined) return undefined
+    const secret = trimSecret(text)
+    if (secret === "") this.report([...path, `${key}File`], "names an empty file")
+    return secret === "" ? undefined : secret
+  }
+
+  requiredSecret(path: KeyPath, key: string, values: Secret): string | undefined {
+    if (values.inline === undefined && values.file === undefined)
+      this.report([...path, key], `is required (or ${key}File)`)
+    return this.secret(path, key, values)
+  }
+
+  #read(path: KeyPath, file: string): string | undefined {
+    try {
+      return this.#options.readFile(file)
+    } catch (cause) {
+      const code = cause instanceof Error && "code" in cause ? String(cause.code) : "unreadable"
+      this.report(path, `cannot read ${file}: ${code}`)
+      return undefined
+    }
+  }
+}
+
+type Secret = { readonly inline: string | undefined; readonly file: string | undefined }
+type ParsedPostgres = Extract<ParsedConfiguration["warehouses"][string], { engine: "postgres" }>
+
+function warehouseUri(resolver: Resolver, path: KeyPath, parsed: ParsedPostgres): string {
+  const text = resolver.requiredSecret(path, "uri", { inline: parsed.uri, file: parsed.uriFile })
+  const password = resolver.secret(path, "password", {
+    inline: parsed.password,
+    file: parsed.passwordFile,
+  })
+  if (text === undefined) return ""
+  const where = [...path, parsed.uri === undefined ? "uriFile" : "uri"]
+  const uri = URL.parse(text)
+  if (uri === null || !/^postgres(ql)?:$/.test(uri.protocol)) {
+    resolver.report(where, "must be a URI such as postgres://user@host:5432/database")
+    return ""
+  }
+  if (uri.username === "") resolver.report(where, "names no user")
+  if (uri.pathname.length < 2) resolver.report(where, "names no database")
+  if (password === undefined) return text
+  if (uri.password !== "") resolver.report(where, "has a password of its own beside the one given")
+  uri.password = encodeURIComponent(password)
+  return uri.href
+}
+
+function warehouses(resolver: Resolver, parsed: ParsedConfiguration) {
+  const out: Record<string, WarehouseConfiguration> = Object.create(null)
+  for (const [name, warehouse] of Object.entries(parsed.warehouses)) {
+    const databases = warehouse.databases ?? [name]
+    if (warehouse.engine === "duckdb") {
+      const path =
+        warehouse.path === ":memory:" ? warehouse.path : resolver.absolute(warehouse.path)
+      out[name] = { ...warehouse, path, databases }
+      continue
+    }
+    const {
+      uri: _uri,
+      uriFile: _uriFile,
+      password: _password,
+      passwordFile: _file,
+      ...rest
+    } = warehouse
+    out[name] = {
+      ...rest,
+      databases,
+      uri: warehouseUri(resolver, ["warehouses", name], warehouse),
+    }
+  }
+  return out
+}
+
+/** SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>, keys of 32 bytes in base64 (PostgreSQL's pg_authid.rolpassword); at most ten million iterations. */
+const verifierForm =
+  /^SCRAM-SHA-256\$(?:[1-9]\d{0,6}|10000000):(?:[A-Za-z0-9+/]{4})+(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?\$[A-Za-z0-9+/]{43}=:[A-Za-z0-9+/]{43}=$/
+
+function users(resolver: Resolver, parsed: ParsedConfiguration) {
+  const out: Record<string, UserConfiguration> = Object.create(null)
+  for (const [name, user] of Object.entries(parsed.users)) {
+    const path = ["users", name]
+    const { verifier: inline, verifierFile: file, databases, ...rest } = user
+    const verifier = resolver.requiredSecret(path, "verifier", { inline, file }) ?? ""
+    if (verifier !== "" && !verifierForm.test(verifier))
+      resolver.report(
+        [...path, inline === undefined ? "verifierFile" : "verifier"],
+        "is no SCRAM-SHA-256 verifier; `sluice verifier` makes one from a password",
+      )
+    out[name] = { ...rest, verifier, databases }
+  }
+  return out
+}
+
+function tokens(resolver: Resolver, parsed: ParsedConfiguration): ControlToken[] {
+  return parsed.control.tokens.map((token, index) => {
+    const path = ["control", "tokens", index]
+    const { sha256: inline, sha256File: file, ...rest } = token
+    const sha256 = (resolver.requiredSecret(path, "sha256", { inline, file }) ?? "").toLowerCase()
+    if (sha256 !== "" && !/^[0-9a-f]{64}$/.test(sha256))
+      resolver.report([...path, "sha256File"], "does not hold 64 hexadecimal digits")
+    return { ...rest, sha256 }
+  })
+}
+
+/** Reads what other files hold and makes paths absolute. The configuration is only good when `problems` is empty. */
+export function resolveConfiguration(
+  parsed: ParsedConfiguration,
+  options: ResolveOptions,
+): { readonly configuration: Configuration; readonly problems: readonly Problem[] } {
+  const resolver = new Resolver(options)
+  const { tls, ...listen } = parsed.listen
+  const configuration: Configuration = {
+    ...parsed,
+    listen: {
+      ...listen,
+      ...(tls === undefined
+        ? {}
+        : {
+            tls: {
+              ...tls,
+              certFile: resolver.readable(["listen", "tls", "certFile"], tls.certFile),
+              keyFile: resolver.readable(["listen", "tls", "keyFile"], tls.keyFile),
+            },
+          }),
+    },
+    control: { ...parsed.control, tokens: tokens(resolver, parsed) },
+    warehouses: warehouses(resolver, parsed),
+    users: users(resolver, parsed),
+    roles: Object.assign(Object.create(null), parsed.roles),
+  }
+  return { configuration, problems: resolver.problems }
+}

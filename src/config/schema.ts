@@ -1,0 +1,256 @@
+import { z } from "zod"
+import { byteCount, durationMs, durationMsMax, flag, integer, onOff } from "./fields.ts"
+
+/**
+ * The shape of the configuration file: every key, its default and its bounds. Strict everywhere, so that a misspelt limit
+ * is an error and never a silently kept default. What one key cannot say alone (roles exist, ports differ) is in check.ts.
+ */
+
+const mebibyte = 1024 ** 2
+
+const text = (description: string) =>
+  z.string("must be text; put it in quotes").min(1, "must not be empty").meta({ description })
+
+const port = (initial: number, description: string) =>
+  integer(initial, description, { min: 0, max: 65_535 })
+
+/** Names that stand in metrics, URIs and logs. */
+const plainName = z
+  .string()
+  .regex(/^[A-Za-z_][A-Za-z0-9_.@-]{0,62}$/, "must be a name of 1 to 63 letters, digits, _ - . @")
+
+const databaseName = z
+  .string("must be text")
+  .min(1, "must not be empty")
+  .max(63, "is longer than 63")
+
+const namePart = String.raw`(?:[^\s."*?]+|"(?:[^"]|"")+")`
+const relationPattern = z
+  .string("must be text; quote a lone asterisk")
+  .regex(
+    new RegExp(String.raw`^(?:\*|${namePart}\.(?:\*|${namePart}))$`),
+    'must be "*", "schema.*" or "schema.name"',
+  )
+
+const listen = z
+  .strictObject({
+    host: text("Address of the PostgreSQL listener.").default("127.0.0.1"),
+    port: port(6432, "Port of the PostgreSQL listener; 0 picks a free one."),
+    tls: z
+      .strictObject({
+        certFile: text("PEM file with the certificate chain."),
+        keyFile: text("PEM file with the private key."),
+        required: flag(false, "Refuse clients that do not ask for TLS."),
+      })
+      .optional()
+      .meta({ description: "TLS for clients; without it SSLRequest is answered with N." }),
+    sessionsMax: integer(2_000, "Sessions open at once.", { min: 1, max: 1_000_000 }),
+    preLoginMax: integer(200, "Connections that have not logged in yet.", { min: 1, max: 100_000 }),
+    messageBytesMax: byteCount(16 * mebibyte, "Largest message a client may send.", {
+      min: 64 * 1024,
+      max: 1024 ** 3 - 1,
+    }),
+    loginTimeoutMs: durationMs(10_000, "Time from connect to a finished login.", { min: 100 }),
+    idleSessionTimeoutMs: durationMs(0, "Ends sessions idle outside a transaction; 0 = never."),
+    idleInTransactionTimeoutMs: durationMs(
+      1_800_000,
+      "Ends sessions idle inside a transaction, because one that has run a statement may hold a warehouse connection; 0 = never.",
+    ),
+    preparedStatementsMax: integer(1_000, "Prepared statements of one session.", { min: 1 }),
+    portalSpoolBytesMax: byteCount(
+      64 * mebibyte,
+      "Bytes one session may keep for suspended portals and cursors.",
+      { min: 64 * 1024 },
+    ),
+  })
+  .prefault({})
+
+export const controlScopes = ["invalidate", "read", "metrics", "admin"] as const
+
+const control = z
+  .strictObject({
+    host: text("Address of the HTTP listener.").default("127.0.0.1"),
+    port: port(6480, "Port of the HTTP listener; 0 picks a free one."),
+    tokens: z
+      .array(
+        z.strictObject({
+          name: plainName.meta({ description: "Stands in logs in place of the token." }),
+          sha256: z
+            .string("must be text; put it in quotes")
+            .regex(/^[0-9a-fA-F]{64}$/, "must be 64 hexadecimal digits: the SHA-256 of the token")
+            .transform((hex) => hex.toLowerCase())
+            .optional(),
+          sha256File: text("File that holds the SHA-256.").optional(),
+          scopes: z.array(z.enum(controlScopes)).min(1, "must name at least one scope"),
+        }),
+      )
+      .default([])
+      .meta({ description: "Bearer tokens by their SHA-256; `sluice token` makes one." }),
+    metricsPublic: flag(false, "Serve /metrics without a token."),
+    bodyBytesMax: byteCount(mebibyte, "Largest request body.", { min: 1024, max: 64 * mebibyte }),
+  })
+  .prefault({})
+
+const pool = (connections: ReturnType<typeof integer>) =>
+  z
+    .strictObject({
+      connectionsMax: connections,
+      waitersMax: integer(1_000, "Statements that may wait for a connection.", { max: 1_000_000 }),
+      waitMsMax: durationMs(30_000, "Longest wait for a connection."),
+      idleCloseMs: durationMs(300_000, "Closes connections idle for so long; 0 = never."),
+      lifetimeMsMax: durationMs(3_600_000, "Renews connections after so long; 0 = never."),
+      connectTimeoutMs: durationMs(5_000, "Time to dial and log in.", { min: 50 }),
+      settleTimeoutMs: durationMs(2_000, "Time a connection gets to become clean between leases."),
+    })
+    .prefault({})
+
+const warehouseCommon = {
+  catalogRefreshMs: durationMs(60_000, "Re-reads relations, views and functions so often.", {
+    min: 1_000,
+  }),
+  databases: z
+    .array(databaseName)
+    .min(1, "must name at least one database")
+    .optional()
+    .meta({ description: "Names clients may give as database; default: the warehouse's name." }),
+}
+
+const postgresWarehouse = z.strictObject({
+  engine: z.literal("postgres"),
+  uri: text("postgres://user@host:5432/database?sslmode=verify-full").optional(),
+  uriFile: text("File that holds the URI.").optional(),
+  password: text("Password, kept apart from the URI and unescaped.").optional(),
+  passwordFile: text("File that holds the password.").optional(),
+  pool: pool(integer(20, "Connections to the warehouse.", { min: 1, max: 10_000 })),
+  ...warehouseCommon,
+})
+
+const duckdbWarehouse = z.strictObject({
+  engine: z.literal("duckdb"),
+  path: text("Database file, relative to this file; `:memory:` for an empty one."),
+  mode: z.enum(["owned", "burst"]).default("burst").meta({
+    description: "owned: kept open; burst: opened per burst, so that other processes can write.",
+  }),
+  threads: integer(0, "DuckDB's worker threads; 0 = one per core.", { max: 1_024 }),
+  memoryBytesMax: byteCount(0, "DuckDB's memory limit; 0 = its own default."),
+  idleCloseMs: durationMs(1_000, "burst: closes the file after so long without a query."),
+  burstMsMax: durationMs(10_000, "burst: closes the file after so long in use.", { min: 100 }),
+  burstGapMs: durationMs(200, "burst: keeps it closed so long, for waiting writers."),
+  lockWaitMsMax: durationMs(30_000, "burst: waits so long for another process's lock."),
+  pool: pool(
+    integer(
+      3,
+      "Statements run at once; each holds a thread of Node's pool (4 unless UV_THREADPOOL_SIZE says more).",
+      {
+        min: 1,
+        max: 1_024,
+      },
+    ),
+  ),
+  ...warehouseCommon,
+})
+
+const role = z.strictObject({
+  relations: z
+    .strictObject({
+      allow: z.array(relationPattern).default([]),
+      deny: z.array(relationPattern).default([]),
+    })
+    .prefault({})
+    .meta({ description: "What the role may read; deny wins, and what nobody allows is denied." }),
+  rowLimit: integer(0, "Most rows of one result; 0 = no limit.", { max: 2_000_000_000 }),
+  onExceed: z
+    .enum(["cut", "error"])
+    .default("cut")
+    .meta({ description: "Above rowLimit: cut with a NOTICE, or fail with 54000." }),
+  statementTimeoutMs: durationMs(300_000, "Longest run of one statement; 0 = no limit."),
+  cache: onOff("on", "off: this role's statements never use the cache."),
+})
+
+const user = z.strictObject({
+  verifier: text("SCRAM-SHA-256$... as `sluice verifier` prints it.").optional(),
+  verifierFile: text("File that holds the verifier.").optional(),
+  roles: z.array(z.string()).min(1, "must name at least one role"),
+  claims: z
+    .record(z.string(), z.unknown())
+    .default({})
+    .meta({ description: "Verified attributes of the user, for policies." }),
+  databases: z
+    .array(databaseName)
+    .min(1, "must name at least one database; leave it out to allow all")
+    .optional()
+    .meta({ description: "Databases the user may connect to; default: all." }),
+})
+
+const cache = z
+  .strictObject({
+    enabled: flag(true, "false: every statement goes to the warehouse."),
+    memoryBytesMax: byteCount(256 * mebibyte, "Memory for results.", { min: mebibyte }),
+    entryBytesMax: byteCount(8 * mebibyte, "Largest result kept.", { min: 1024 }),
+    entriesMax: integer(100_000, "Results kept.", { min: 1, max: 10_000_000 }),
+    followerWaitMsMax: durationMs(30_000, "Longest wait for the same question in flight."),
+    defaultTtlMs: durationMs(3_600_000, "Life of a result that no class names; 0 = not kept."),
+    ttlClasses: z
+      .array(
+        z.strictObject({
+          relations: text("Pattern over schema.name with * and ?."),
+          ttlMs: durationMs(
+            3_600_000,
+            "Life of a result that reads such a relation; 0 = not kept.",
+          ),
+        }),
+      )
+      .max(1_000, "has more than 1000 classes")
+      .default([])
+      .meta({
+        description: "First match wins for a relation; a result lives as long as its shortest.",
+      }),
+    catalogTtlMs: durationMs(30_000, "Life of answers from the system catalogues."),
+  })
+  .prefault({})
+
+const sql = z
+  .strictObject({
+    statementBytesMax: byteCount(mebibyte, "Longest SQL text.", { min: 1024, max: 64 * mebibyte }),
+    memoEntriesMax: integer(10_000, "Parsed texts kept.", { min: 1, max: 1_000_000 }),
+    memoBytesMax: byteCount(64 * mebibyte, "Memory for parsed texts.", { min: mebibyte }),
+    offLoopBytes: byteCount(16 * 1024, "Texts from this length on are parsed in a worker thread."),
+  })
+  .prefault({})
+
+const log = z
+  .strictObject({
+    level: z.enum(["fatal", "error", "warn", "info", "debug", "trace"]).default("info"),
+    format: z
+      .enum(["json", "pretty"])
+      .default("json")
+      .meta({ description: "json: one object a line; pretty: for people at a terminal." }),
+  })
+  .prefault({})
+
+const shutdown = z
+  .strictObject({
+    readyDelayMs: durationMs(0, "After SIGTERM: time not ready yet still accepting."),
+    drainTimeoutMs: durationMs(30_000, "Time running statements get to finish.", {
+      max: durationMsMax,
+    }),
+  })
+  .prefault({})
+
+export const configurationSchema = z.strictObject({
+  listen,
+  control,
+  warehouses: z.record(
+    plainName,
+    z.discriminatedUnion("engine", [postgresWarehouse, duckdbWarehouse]),
+  ),
+  users: z.record(plainName, user),
+  roles: z.record(plainName, role).default({}),
+  cache,
+  sql,
+  log,
+  shutdown,
+})
+
+/** The file's contents with defaults filled in, before files are read and names are checked against each other. */
+export type ParsedConfiguration = z.output<typeof configurationSchema>

@@ -1,0 +1,225 @@
+import { readFileSync } from "node:fs"
+import { createSecureContext } from "node:tls"
+import { type Built, buildRooms } from "./cli/build-rooms.ts"
+import { makeProgram } from "./cli/program.ts"
+import type { RunningGateway } from "./cli/running-gateway.ts"
+import type { Configuration } from "./config/configuration.ts"
+import { createControl } from "./control/server.ts"
+import { GatewayError } from "./core/errors.ts"
+import { SqlState } from "./core/sql-state.ts"
+import { createLog, type Log } from "./observe/log.ts"
+import { Metrics } from "./observe/metrics.ts"
+import { LocalInvalidator } from "./pipeline/invalidate.ts"
+import { Listener } from "./session/listener.ts"
+import { Users } from "./session/users.ts"
+
+// The composition root: configuration -> rooms -> listeners. Nobody imports it.
+
+const version: string = JSON.parse(
+  readFileSync(new URL("../package.json", import.meta.url), "utf8"),
+).version
+
+/** Unsent bytes of one session before it stops producing, and unread ones before it stops reading. */
+const outputBytesMax = 1024 * 1024
+const pendingBytesMax = 1024 * 1024
+
+async function start(configuration: Configuration): Promise<RunningGateway> {
+  const log = createLog(configuration.log)
+  const startedAtMs = Date.now()
+  const metrics = new Metrics({
+    version,
+    warehouses: Object.keys(configuration.warehouses),
+    collectsProcess: true,
+  })
+  const built = await buildRooms(configuration, log, {
+    poolWaited: (warehouse, waitMs) => metrics.poolWaited(warehouse, waitMs),
+  })
+  // Facts for the first login and the catalogue for the first statement; a warehouse that is down is asked again by each of them.
+  await Promise.allSettled(built.warehouses.map(({ rooms }) => rooms.catalog.refreshNow()))
+
+  const listener = makeListener(configuration, built, metrics, log)
+  let isDraining = false
+  let isStarted = false
+  const control = createControl({
+    tokens: configuration.control.tokens,
+    metricsPublic: configuration.control.metricsPublic,
+    bodyBytesMax: configuration.control.bodyBytesMax,
+    warehouses: Object.keys(configuration.warehouses),
+    invalidator: new LocalInvalidator(built.warehouses, () => Date.now()),
+    log: log.child("control"),
+    isStarted: () => isStarted,
+    readiness: () => [
+      { name: "listener", isOk: isStarted && !isDraining },
+      ...built.warehouses.map(({ rooms }) => ({
+        name: `warehouse ${rooms.warehouse}`,
+        isOk: rooms.catalog.state.version !== undefined,
+        detail: rooms.catalog.state.lastError?.message ?? "catalogue read",
+      })),
+    ],
+    metrics,
+    status: () => ({
+      version,
+      startedAtMs,
+      warehouses: built.warehouses.map(({ rooms, pool }) => ({
+        name: rooms.warehouse,
+        engine: rooms.engine,
+        isUp: pool.stats().up,
+      })),
+      cache: {
+        entries: built.cache.memory.entries,
+        bytes: built.cache.memory.bytes,
+        bytesMax: configuration.cache.memoryBytesMax,
+        hits: built.cache.memory.counters.hits,
+        misses: built.cache.memory.counters.misses,
+      },
+    }),
+  })
+  registerSources(metrics, built, listener)
+
+  const controlPort = await opened("control.port", configuration.control, async () => {
+    const address = await control.listen(configuration.control)
+    return Number(new URL(address).port)
+  })
+  const postgresPort = await opened("listen.port", configuration.listen, () =>
+    listener.listen(configuration.listen.host, configuration.listen.port),
+  )
+  isStarted = true
+  log.info("accepting connections", { postgresPort, controlPort, version })
+
+  let closing: Promise<void> | undefined
+  const close = async (): Promise<void> => {
+    isDraining = true
+    log.info("draining")
+    await new Promise((resolve) => setTimeout(resolve, configuration.shutdown.readyDelayMs))
+    await listener.close(configuration.shutdown.drainTimeoutMs)
+    await control.close()
+    await built.close()
+  }
+  return {
+    postgresPort,
+    controlPort,
+    close: () => {
+      closing ??= close()
+      return closing
+    },
+  }
+}
+
+/** A taken port names the setting that chooses it. */
+async function opened(
+  setting: "listen.port" | "control.port",
+  address: { readonly host: string; readonly port: number },
+  open: () => Promise<number>,
+): Promise<number> {
+  try {
+    return await open()
+  } catch (cause) {
+    const code = cause instanceof Error && "code" in cause ? cause.code : undefined
+    if (code !== "EADDRINUSE" && code !== "EACCES") throw cause
+    const option = setting === "listen.port" ? "--port" : "--control-port"
+    throw new GatewayError({
+      sqlState: SqlState.ObjectNotInPrerequisiteState,
+      reason: "port_taken",
+      message: `cannot listen on ${address.host}:${address.port}: ${code === "EACCES" ? "not permitted" : "the port is taken"}`,
+      hint: `Choose another one with ${option} (demo) or ${setting} in the configuration file (serve).`,
+      cause,
+    })
+  }
+}
+
+function makeListener(
+  configuration: Configuration,
+  built: Built,
+  metrics: Metrics,
+  log: Log,
+): Listener {
+  const { listen } = configuration
+  const sessionLog = log.child("session")
+  return new Listener({
+    users: new Users(
+      Object.entries(configuration.users).map(([name, user]) => ({ name, ...user })),
+    ),
+    route: (database) => built.routes.get(database),
+    tls:
+      listen.tls === undefined
+        ? undefined
+        : {
+            context: createSecureContext({
+              cert: readFileSync(listen.tls.certFile),
+              key: readFileSync(listen.tls.keyFile),
+              minVersion: "TLSv1.2",
+            }),
+            isRequired: listen.tls.required,
+          },
+    sessionsMax: listen.sessionsMax,
+    preLoginMax: listen.preLoginMax,
+    loginTimeoutMs: listen.loginTimeoutMs,
+    messageBytesMax: listen.messageBytesMax,
+    limits: {
+      spoolBytesMax: listen.portalSpoolBytesMax,
+      outputBytesMax,
+      pendingBytesMax: Math.max(pendingBytesMax, listen.messageBytesMax),
+      namedObjectsMax: listen.preparedStatementsMax,
+      idleSessionTimeoutMs: listen.idleSessionTimeoutMs,
+      idleInTransactionTimeoutMs: listen.idleInTransactionTimeoutMs,
+    },
+    events: {
+      connectionEnded: (outcome) => metrics.connectionEnded(outcome),
+      loginFailed: (reason) => {
+        metrics.loginFailed(reason)
+        sessionLog.info("login failed", { reason })
+      },
+      statementFinished: (report, end) => {
+        if (report !== undefined) metrics.statementFinished(report, end)
+      },
+      cancelled: () => {},
+      failed: (error) => sessionLog.error("internal error", { error }),
+    },
+  })
+}
+
+/** Figures that are read at scrape time, so that no room has to know of metrics. */
+function registerSources(metrics: Metrics, built: Built, listener: Listener): void {
+  const { cache, skippedFills, warehouses } = built
+  metrics.source("client_connections", () => [
+    { labels: ["login"], value: listener.counts.logins },
+    { labels: ["active"], value: listener.counts.active },
+    { labels: ["idle"], value: listener.counts.sessions - listener.counts.active },
+  ])
+  metrics.source("queries_in_flight", () => [{ labels: [], value: listener.counts.active }])
+  metrics.source("warehouse_connections", () =>
+    warehouses.flatMap(({ rooms, pool }) => {
+      const { idle, leased, connecting } = pool.stats()
+      return [
+        { labels: [rooms.warehouse, "idle"], value: idle },
+        { labels: [rooms.warehouse, "leased"], value: leased },
+        { labels: [rooms.warehouse, "opening"], value: connecting },
+      ]
+    }),
+  )
+  metrics.source("pool_waiters", () =>
+    warehouses.map(({ rooms, pool }) => ({
+      labels: [rooms.warehouse],
+      value: pool.stats().waiters,
+    })),
+  )
+  metrics.source("warehouse_up", () =>
+    warehouses.map(({ rooms, pool }) => ({
+      labels: [rooms.warehouse],
+      value: pool.stats().up ? 1 : 0,
+    })),
+  )
+  metrics.source("cache_entries", () => [{ labels: ["l1"], value: cache.memory.entries }])
+  metrics.source("cache_bytes", () => [{ labels: ["l1"], value: cache.memory.bytes }])
+  metrics.source("cache_evictions_total", () =>
+    Object.entries(cache.memory.counters.evictions).map(([reason, value]) => ({
+      labels: ["l1", reason],
+      value,
+    })),
+  )
+  metrics.source("cache_fill_skipped_total", () =>
+    [...skippedFills].map(([reason, value]) => ({ labels: [reason], value })),
+  )
+}
+
+await makeProgram(start, version).parseAsync()

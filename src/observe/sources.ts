@@ -1,0 +1,107 @@
+import type { Family, FamilyType, SeriesValue } from "./families.ts"
+
+/**
+ * Metrics that are read at scrape time from the rooms that own the figures. The composition root registers one callback a
+ * room, so that no room has to know of metrics.
+ */
+export const sourceTable = {
+  client_connections: {
+    type: "gauge",
+    help: "Open client connections by state (login, idle, active, in_transaction).",
+    labels: ["state"],
+  },
+  queries_in_flight: { type: "gauge", help: "Statements that run now.", labels: [] },
+  warehouse_connections: {
+    type: "gauge",
+    help: "Warehouse connections by state (idle, leased, opening, settling).",
+    labels: ["warehouse", "state"],
+  },
+  pool_waiters: {
+    type: "gauge",
+    help: "Statements that wait for a warehouse connection.",
+    labels: ["warehouse"],
+  },
+  warehouse_up: {
+    type: "gauge",
+    help: "1 when the last contact with the warehouse succeeded.",
+    labels: ["warehouse"],
+  },
+  cache_entries: { type: "gauge", help: "Results kept.", labels: ["tier"] },
+  cache_bytes: { type: "gauge", help: "Bytes of the results kept.", labels: ["tier"] },
+  cache_evictions_total: {
+    type: "counter",
+    help: "Results dropped before they expired, and expired ones, by reason.",
+    labels: ["tier", "reason"],
+  },
+  cache_fill_skipped_total: {
+    type: "counter",
+    help: "Cacheable results that were not kept, by reason.",
+    labels: ["reason"],
+  },
+  warehouse_seconds_saved_total: {
+    type: "counter",
+    help: "Warehouse time that served hits would have cost.",
+    labels: [],
+  },
+  epoch_changes_total: {
+    type: "counter",
+    help: "Times that everything became cold at once.",
+    labels: [],
+  },
+} as const satisfies Record<string, SourceHead>
+
+type SourceHead = {
+  readonly type: FamilyType
+  readonly help: string
+  readonly labels: readonly string[]
+}
+
+export type SourceName = keyof typeof sourceTable
+
+/** One figure with values for the labels of its metric, in their order. */
+export type Sample = { readonly labels: readonly string[]; readonly value: number }
+
+export class SourceFamily implements Family {
+  readonly name: string
+  readonly help: string
+  readonly type: FamilyType
+  readonly #labels: readonly string[]
+  readonly #onError: () => void
+  readonly #readers: (() => readonly Sample[])[] = []
+
+  constructor(name: string, head: SourceHead, onError: () => void) {
+    this.name = name
+    this.help = head.help
+    this.type = head.type
+    this.#labels = head.labels
+    this.#onError = onError
+  }
+
+  register(read: () => readonly Sample[]): void {
+    this.#readers.push(read)
+  }
+
+  /** Series that several readers share are added up: Prometheus refuses a scrape with duplicates. */
+  series(): readonly SeriesValue[] {
+    const merged = new Map<string, SeriesValue>()
+    for (const sample of this.#readers.flatMap((read) => this.#readSafely(read))) {
+      const key = JSON.stringify(sample.labels)
+      const labels = Object.fromEntries(
+        this.#labels.map((label, index) => [label, sample.labels[index] ?? ""]),
+      )
+      const value = (merged.get(key)?.value ?? 0) + sample.value
+      merged.set(key, { suffix: "", labels, value })
+    }
+    return [...merged.values()]
+  }
+
+  /** A figure that cannot be read costs its own series, never the scrape. */
+  #readSafely(read: () => readonly Sample[]): readonly Sample[] {
+    try {
+      return read().filter(({ value }) => Number.isFinite(value))
+    } catch {
+      this.#onError()
+      return []
+    }
+  }
+}

@@ -1,0 +1,185 @@
+import { completeKey, type CacheKey } from "../cache/key.ts"
+import type { LeaderSeat } from "../cache/single-flight.ts"
+import type { StoredEntry } from "../cache/stored-entry.ts"
+import type { TokenVector } from "../cache/token-store.ts"
+import type { CatalogSnapshot } from "../core/catalog.ts"
+import { GatewayError, unreachable } from "../core/errors.ts"
+import type { BypassReason } from "../core/observation.ts"
+import type { RowStream } from "../core/result.ts"
+import type { Statement } from "../core/statement.ts"
+import { looksLikeTimeLiteral } from "../sql/time-literal.ts"
+import { dateBucket } from "./date-bucket.ts"
+import { keyBaseOf, type Plan } from "./plan.ts"
+import type { Answer, Question } from "./question.ts"
+import { ReportDraft } from "./report.ts"
+import type { Rooms } from "./rooms.ts"
+import { runOnWarehouse, type WarehouseRows } from "./run.ts"
+
+/** A client's text as statements: parsed once for each distinct text. A promise only for texts that are parsed off the event loop. */
+export function statementsOf(
+  sql: string,
+  rooms: Rooms,
+): readonly Statement[] | Promise<readonly Statement[]> {
+  return rooms.statements.get(sql)
+}
+
+/** One statement under way: what was asked, what was decided, what will be told of it. */
+type Course = {
+  readonly question: Question
+  readonly plan: Plan
+  readonly rooms: Rooms
+  readonly draft: ReportDraft
+}
+
+/**
+ * THE SPINE. One statement's way from question to answer; every way to data is through here.
+ *
+ * parse (statementsOf) -> judge -> key -> cache -> admit -> lease -> run -> tee
+ *
+ * A hit returns without a promise. Whoever gets `rows` holds the lease and must read to the end or dispose.
+ */
+export function answer(question: Question, rooms: Rooms): Answer | Promise<Answer> {
+  const draft = new ReportDraft(question.statement, rooms.warehouse)
+
+  const snapshot = rooms.catalog.current()
+  if (snapshot === undefined) return answerWithNewCatalog(question, rooms)
+
+  const plan = rooms.plans.get(question.statement, question, snapshot, rooms)
+  draft.judged(plan.relations)
+  if (plan.hasUnknown && rooms.catalog.mayKnowMore()) return answerWithNewCatalog(question, rooms)
+  if (plan.verdict.kind === "refused") throw refusal(plan.verdict)
+
+  const course = { question, plan, rooms, draft }
+  const decision = cacheDecision(course, snapshot)
+  if (decision.kind === "bypass") return bypass(course, decision.reason)
+  draft.keyed(decision.key)
+
+  if (question.caching !== "refresh") {
+    const hit = rooms.cache.lookup(decision.key)
+    if (hit !== undefined) return serve(course, hit, "hit_l1")
+  }
+  return miss(course, decision)
+}
+
+/** Until the catalogue says what names mean, neither can policy be proven to hold nor the cache be asked. */
+async function answerWithNewCatalog(question: Question, rooms: Rooms): Promise<Answer> {
+  await rooms.catalog.refreshNow()
+  question.abort.throwIfAborted()
+  return answer(question, rooms)
+}
+
+function refusal(verdict: Extract<Plan["verdict"], { kind: "refused" }>): GatewayError {
+  return new GatewayError({
+    sqlState: verdict.sqlState,
+    reason: verdict.reason,
+    message: verdict.message,
+    safeToRetry: true,
+    ...(verdict.hint === undefined ? {} : { hint: verdict.hint }),
+  })
+}
+
+type Keyed = {
+  readonly kind: "keyed"
+  readonly key: CacheKey
+  readonly vector: TokenVector
+  readonly capturedAtMs: number
+  /** The date that the key was made for, for a statement that uses current_date. */
+  readonly date: string | undefined
+}
+
+type CacheDecision = Keyed | { readonly kind: "bypass"; readonly reason: BypassReason }
+
+/** The token vector is captured here: before the look-up, and before an endpoint is chosen. */
+function cacheDecision({ question, plan, rooms }: Course, snapshot: CatalogSnapshot): CacheDecision {
+  if (plan.cacheability.kind === "bypass") return plan.cacheability
+  if (question.caching === "off") return { kind: "bypass", reason: "requested_off" }
+  if (question.transaction?.needsSnapshot === true)
+    return { kind: "bypass", reason: "transaction_isolation" }
+  if (!rooms.tokens.isUsable()) return { kind: "bypass", reason: "tokens_unavailable" }
+  for (const value of question.parameters.values)
+    if (value !== null && looksLikeTimeLiteral(value))
+      return { kind: "bypass", reason: "time_literal" }
+  const date = plan.cacheability.needsDate ? dateOf(question, rooms) : undefined
+  if (plan.cacheability.needsDate && date === undefined)
+    return { kind: "bypass", reason: "time_function" }
+  const capturedAtMs = rooms.nowMs()
+  const vector = rooms.tokens.vector(plan.relations)
+  const base = keyBaseOf(plan, question.statement, date, { context: question, snapshot, rooms })
+  const { parameters, resultFormats } = question
+  const key = completeKey(base, { parameters, resultFormats, vector })
+  return { kind: "keyed", key, vector, capturedAtMs, date }
+}
+
+function dateOf(question: Question, rooms: Rooms): string | undefined {
+  return dateBucket(question.settings.values.get("timezone") ?? "UTC", rooms.wallMs())
+}
+
+function serve(
+  { rooms, draft }: Course,
+  entry: StoredEntry,
+  outcome: "hit_l1" | "coalesced",
+): Answer {
+  const ageMs = rooms.nowMs() - entry.createdAtMs
+  return { kind: "stored", result: entry.result, report: draft.finish(outcome, undefined, ageMs) }
+}
+
+/** Nothing is looked up, nothing is stored. */
+async function bypass(course: Course, reason: BypassReason | undefined): Promise<Answer> {
+  const { question, plan, rooms } = course
+  const run = await runOnWarehouse(question, plan, rooms, question.abort.signal)
+  return flowing(course, { rows: run, run, reason })
+}
+
+/** One run for all who ask the same at once. */
+async function miss(course: Course, keyed: Keyed): Promise<Answer> {
+  const { question, rooms } = course
+  const seat = rooms.cache.join(keyed.key)
+  if (seat.role === "leader") return lead(course, keyed, seat)
+  const outcome = await seat.wait(question.abort.signal, rooms.followerWaitMsMax)
+  switch (outcome.kind) {
+    case "stored":
+      return serve(course, outcome.entry, "coalesced")
+    case "leader":
+      return lead(course, keyed, outcome.seat)
+    case "alone":
+      return bypass(course, undefined)
+    default:
+      return unreachable(outcome)
+  }
+}
+
+/** The leader's rows are teed into the cache on their way to its client. */
+async function lead(course: Course, keyed: Keyed, seat: LeaderSeat): Promise<Answer> {
+  const { question, plan, rooms } = course
+  const { key, vector, capturedAtMs, date } = keyed
+  let run: WarehouseRows | undefined
+  const rows = await rooms.cache.lead({
+    key,
+    seat,
+    vector,
+    relations: plan.relations,
+    capturedAtMs,
+    signal: question.abort.signal,
+    run: async (signal) => {
+      run = await runOnWarehouse(question, plan, rooms, signal)
+      return run
+    },
+    // A date that changed while the statement ran: its rows may belong to either day.
+    wasCut: () => run?.isCut === true || (date !== undefined && dateOf(question, rooms) !== date),
+  })
+  return flowing(course, { rows, run, reason: undefined })
+}
+
+function flowing(
+  { draft }: Course,
+  started: {
+    readonly rows: RowStream
+    readonly run: WarehouseRows | undefined
+    readonly reason: BypassReason | undefined
+  },
+): Answer {
+  const { rows, run, reason } = started
+  draft.ran(run)
+  const report = draft.finish(reason === undefined ? "miss" : "bypass", reason, undefined)
+  return { kind: "rows", rows, report, remarks: run?.remarks ?? [] }
+}

@@ -1,0 +1,90 @@
+import type { StatementDescription } from "../core/result.ts"
+import { GatewayError } from "../core/errors.ts"
+import { emitUnchanged } from "../sql/emit.ts"
+import type { Question } from "./question.ts"
+import type { Rooms } from "./rooms.ts"
+import { adapt, inClientsTerms } from "./run.ts"
+
+/** Descriptions kept; each is the size of its RowDescription, about 1 kB. */
+const descriptionsMax = 2_000
+
+/** What the warehouse said about statements, by everything that can change it. Oldest first to go. */
+export class DescriptionMemo {
+  readonly #known = new Map<string, StatementDescription>()
+
+  get(id: string): StatementDescription | undefined {
+    return this.#known.get(id)
+  }
+
+  set(id: string, description: StatementDescription): void {
+    if (this.#known.size >= descriptionsMax) {
+      const [oldest] = this.#known.keys()
+      if (oldest !== undefined) this.#known.delete(oldest)
+    }
+    this.#known.set(id, description)
+  }
+}
+
+/**
+ * Parameter and column types of a statement without running it, for Describe. Judged like a run: who may not read a
+ * relation does not learn its columns either.
+ */
+export function describe(
+  question: Question,
+  rooms: Rooms,
+): StatementDescription | Promise<StatementDescription> {
+  const snapshot = rooms.catalog.current()
+  if (snapshot === undefined) return describeWithNewCatalog(question, rooms)
+  const plan = rooms.plans.get(question.statement, question, snapshot, rooms)
+  if (plan.hasUnknown && rooms.catalog.mayKnowMore()) return describeWithNewCatalog(question, rooms)
+  if (plan.verdict.kind === "refused")
+    throw new GatewayError({
+      sqlState: plan.verdict.sqlState,
+      reason: plan.verdict.reason,
+      message: plan.verdict.message,
+      safeToRetry: true,
+      ...(plan.verdict.hint === undefined ? {} : { hint: plan.verdict.hint }),
+    })
+  const id = JSON.stringify([
+    question.statement.canonical,
+    question.parameters.types,
+    question.settings.bytesDigest,
+    snapshot.version,
+  ])
+  return rooms.descriptions.get(id) ?? ask(question, id, rooms)
+}
+
+async function describeWithNewCatalog(
+  question: Question,
+  rooms: Rooms,
+): Promise<StatementDescription> {
+  await rooms.catalog.refreshNow()
+  question.abort.throwIfAborted()
+  return describe(question, rooms)
+}
+
+async function ask(question: Question, id: string, rooms: Rooms): Promise<StatementDescription> {
+  const { signal } = question.abort
+  const emitted = emitUnchanged(question.statement)
+  const { transaction } = question
+  const leased =
+    transaction?.isPinned === true
+      ? await transaction.pin(rooms.router, question.settings, signal)
+      : await rooms.router.lease({ signal })
+  try {
+    const description = await leased.lease.connection.describe({
+      statement: adapt(emitted, undefined, leased).statement,
+      parameters: { types: question.parameters.types, formats: [], values: [] },
+      resultFormats: [],
+      settings: question.settings,
+      statementTimeoutMs: question.statementTimeoutMs,
+      signal,
+    })
+    rooms.descriptions.set(id, description)
+    return description
+  } catch (thrown) {
+    throw inClientsTerms(thrown, emitted, question.statement)
+  } finally {
+    if (transaction?.owns(leased) !== true) leased.lease[Symbol.dispose]()
+  }
+}

@@ -1,0 +1,210 @@
+import { unprovableFence } from "../cache/token-store.ts"
+import { relationMatchesGlob } from "../cache/glob.ts"
+import { dependentsOf, downward } from "../catalog/expand.ts"
+import { resolveNames } from "../catalog/resolve-names.ts"
+import type { CatalogSnapshot } from "../core/catalog.ts"
+import type {
+  InvalidatedItem,
+  InvalidationItem,
+  InvalidationOutcome,
+  InvalidationRequest,
+  Invalidator,
+} from "../core/invalidation.ts"
+import type { RelationName } from "../core/relation.ts"
+import { catalogueRelation } from "./plan.ts"
+import type { Rooms } from "./rooms.ts"
+
+/** Outcomes kept for GET /v1/invalidations. */
+const outcomesMax = 1_000
+
+export type InvalidationTarget = {
+  readonly rooms: Rooms
+  /** The engine must not answer later statements from what it has open now. */
+  readonly onInvalidated: () => void
+}
+
+/** A warehouse and the names that the items mean in it. */
+type Resolved = {
+  readonly target: InvalidationTarget
+  readonly snapshot: CatalogSnapshot | undefined
+}
+
+/**
+ * Invalidation for one instance. The order is what the promise rests on (docs/ARCHITECTURE.md, freshness): the engine is told
+ * to show new data, names are re-read, tokens are raised, and only then the caller is answered. A read that starts after
+ * that takes the new tokens, and whatever is still in flight is stored under the old ones, where nobody looks.
+ */
+export class LocalInvalidator implements Invalidator {
+  readonly #targets: readonly InvalidationTarget[]
+  readonly #outcomes = new Map<string, InvalidationOutcome>()
+  readonly #wallMs: () => number
+  #dryRuns = 0
+
+  constructor(targets: readonly InvalidationTarget[], wallMs: () => number) {
+    this.#targets = targets
+    this.#wallMs = wallMs
+  }
+
+  async invalidate(request: InvalidationRequest): Promise<InvalidationOutcome> {
+    const targets = this.#targets.filter(
+      ({ rooms }) => request.warehouse === undefined || rooms.warehouse === request.warehouse,
+    )
+    const resolved = request.isDryRun
+      ? targets.map((target) => ({ target, snapshot: target.rooms.catalog.current() }))
+      : await Promise.all(targets.map((target) => reread(target, request.timeoutMs)))
+    const items = request.items.map((item) => this.#item(item, resolved))
+    const unmatched = items.filter((item) => item.resolved.length === 0).map((item) => item.item)
+    const outcome = request.isDryRun
+      ? this.#dryRun(items, unmatched)
+      : await this.#apply(items, unmatched, resolved)
+    if (!request.isDryRun) this.#keep(outcome)
+    return outcome
+  }
+
+  find(id: string): InvalidationOutcome | undefined {
+    return this.#outcomes.get(id)
+  }
+
+  since(timeMs: number, limit: number): readonly InvalidationOutcome[] {
+    const found = [...this.#outcomes.values()].filter(
+      (outcome) => Date.parse(outcome.appliedAt) >= timeMs,
+    )
+    return found.slice(0, limit)
+  }
+
+  async #apply(
+    items: readonly InvalidatedItem[],
+    unmatched: readonly string[],
+    resolved: readonly Resolved[],
+  ): Promise<InvalidationOutcome> {
+    const [first] = resolved
+    const names = [...new Set(items.flatMap((item) => item.resolved))]
+    const fence = await fenceOf(resolved)
+    if (first === undefined)
+      return { ...this.#dryRun(items, unmatched), status: "applied" }
+    const { tokens, cache } = first.target.rooms
+    // Without a catalogue nobody knows which relations a name stands for: everything becomes cold.
+    const isBlind = resolved.some((entry) => entry.snapshot === undefined)
+    const receipt = isBlind
+      ? await tokens.renewEpoch({ fence })
+      : await tokens.raise([...names, catalogueRelation], { fence })
+    if (isBlind) cache.memory.clear()
+    else cache.memory.forget([...names, catalogueRelation])
+    return {
+      id: receipt.id,
+      status: "applied",
+      appliedAt: new Date(receipt.appliedAtMs).toISOString(),
+      items,
+      unmatched,
+      instances: receipt.instances,
+    }
+  }
+
+  #dryRun(items: readonly InvalidatedItem[], unmatched: readonly string[]): InvalidationOutcome {
+    this.#dryRuns += 1
+    return {
+      id: `dry_${this.#dryRuns}`,
+      status: "dry_run",
+      appliedAt: new Date(this.#wallMs()).toISOString(),
+      items,
+      unmatched,
+      instances: { known: 1, confirmed: 0, leaseExpired: 0 },
+    }
+  }
+
+  #keep(outcome: InvalidationOutcome): void {
+    if (this.#outcomes.size >= outcomesMax) {
+      const [oldest] = this.#outcomes.keys()
+      if (oldest !== undefined) this.#outcomes.delete(oldest)
+    }
+    this.#outcomes.set(outcome.id, outcome)
+  }
+
+  #item(item: InvalidationItem, resolved: readonly Resolved[]): InvalidatedItem {
+    const names = new Set<RelationName>()
+    const dependents = new Set<RelationName>()
+    for (const { target, snapshot } of resolved) {
+      if (snapshot === undefined) continue
+      const direct = matches(item, snapshot, target.rooms.warehouse)
+      // An event for a view reaches the tables it shows, one for a partitioned table its partitions.
+      for (const name of downward(direct, snapshot)) names.add(name)
+      for (const name of dependentsOf(direct, snapshot)) dependents.add(name)
+    }
+    const all = [...names].toSorted()
+    const entries = resolved[0]?.target.rooms.cache.memory.countOf(all) ?? 0
+    return {
+      kind: item.kind,
+      item: textOf(item),
+      resolved: all,
+      dependents: [...dependents].filter((name) => !names.has(name)).toSorted(),
+      entries,
+    }
+  }
+}
+
+function textOf(item: InvalidationItem): string {
+  switch (item.kind) {
+    case "relation":
+      return item.relation
+    case "schema":
+      return item.schema
+    case "glob":
+      return item.glob
+  }
+}
+
+function matches(
+  item: InvalidationItem,
+  snapshot: CatalogSnapshot,
+  warehouse: string,
+): readonly RelationName[] {
+  if (item.kind === "relation") return resolveNames(item.relation, snapshot, warehouse)
+  const all = [...snapshot.relations.values()]
+  const isMatch =
+    item.kind === "schema"
+      ? (relation: (typeof all)[number]) => isSameName(relation.schema, item.schema, snapshot)
+      : (relation: (typeof all)[number]) => relationMatchesGlob(item.glob, relation.name)
+  return all.filter(isMatch).map((relation) => relation.name)
+}
+
+function isSameName(left: string, right: string, snapshot: CatalogSnapshot): boolean {
+  return snapshot.foldsCase ? left.toLowerCase() === right.toLowerCase() : left === right
+}
+
+/** Every invalidation re-reads names and views, because a load may have replaced them. */
+async function reread(target: InvalidationTarget, timeoutMs: number): Promise<Resolved> {
+  target.onInvalidated()
+  const { catalog } = target.rooms
+  const known = catalog.current()
+  try {
+    return { target, snapshot: await catalog.refreshNow(AbortSignal.timeout(timeoutMs)) }
+  } catch {
+    // The names as they were known last still serve to raise tokens; reads wait until the catalogue can be read again.
+    catalog.markStale()
+    return { target, snapshot: known }
+  }
+}
+
+/** The primary's insert position after which a replica shows the new rows. Unknown position: only the primary may answer. */
+async function fenceOf(resolved: readonly Resolved[]): Promise<string | undefined> {
+  const positions = await Promise.all(
+    resolved
+      .filter(({ target }) => target.rooms.engine === "postgres")
+      .map(({ target }) => positionOf(target.rooms)),
+  )
+  return positions.length === 1 ? positions[0] : positions.length === 0 ? undefined : unprovableFence
+}
+
+/** How long an invalidation waits for the position before it settles for "only the primary may answer". */
+const positionWaitMsMax = 2_000
+
+async function positionOf(rooms: Rooms): Promise<string> {
+  const signal = AbortSignal.timeout(positionWaitMsMax)
+  try {
+    const { lease } = await rooms.router.lease({ signal })
+    using held = lease
+    return (await held.connection.position(signal)) ?? unprovableFence
+  } catch {
+    return unprovableFence
+  }
+}

@@ -1,0 +1,205 @@
+import { keyBase, type KeyBase } from "../cache/key.ts"
+import { expand } from "../catalog/expand.ts"
+import { resolveFunctions } from "../catalog/resolve-functions.ts"
+import { resolveRelations } from "../catalog/resolve.ts"
+import type { CatalogSnapshot } from "../core/catalog.ts"
+import type { Identity } from "../core/identity.ts"
+import { type RelationName, relationName } from "../core/relation.ts"
+import type { SettingsView } from "../core/settings.ts"
+import type { Emitted, ReadTraits, Statement } from "../core/statement.ts"
+import { judge, type Verdict } from "../policy/judge.ts"
+import { type Cacheability, cacheability } from "./cacheability.ts"
+import type { Rooms } from "./rooms.ts"
+
+/**
+ * Everything that can be decided about a statement before its parameters are known, computed once for a statement, a set
+ * of roles, a settings view, a policy and a catalogue, and used for every repetition: the verdict, whether its answer may
+ * be shared, the fixed part of its key, the SQL that would run.
+ */
+export type Plan = {
+  readonly verdict: Verdict
+  readonly traits: ReadTraits | undefined
+  /** True when a name was not found: a newer catalogue may know it. */
+  readonly hasUnknown: boolean
+  readonly cacheability: Cacheability
+  /** Relations whose tokens the answer depends on, after view expansion. */
+  readonly relations: readonly RelationName[]
+  readonly ttlMs: number
+  /** Key bases by date bucket; one without a date for most statements. */
+  readonly bases: Map<string, KeyBase>
+  /** SQL with the row limit in it; made when first needed, because a hit never does. */
+  emitted: Emitted | undefined
+}
+
+/** Who asks under which settings, as far as a plan depends on it. */
+export type PlanContext = {
+  readonly identity: Identity
+  readonly settings: SettingsView
+}
+
+/** Plans kept for one statement, one a combination of roles, settings, policy and catalogue. */
+const plansPerStatementMax = 64
+
+/** Stands for every catalogue relation in token vectors: each invalidation raises it, because a load may have changed the schema. */
+export const catalogueRelation = relationName("pg_catalog", "*")
+
+/** Plans live as long as the statement they belong to stays in the statement memo. */
+export class PlanMemo {
+  readonly #plans = new WeakMap<Statement, Map<string, Plan>>()
+
+  get(
+    statement: Statement,
+    context: PlanContext,
+    snapshot: CatalogSnapshot,
+    rooms: Rooms,
+  ): Plan {
+    let plans = this.#plans.get(statement)
+    if (plans === undefined) {
+      plans = new Map()
+      this.#plans.set(statement, plans)
+    }
+    const policy = rooms.policy()
+    const id = planId(context, policy.version, snapshot.version)
+    const known = plans.get(id)
+    if (known !== undefined) return known
+    if (plans.size >= plansPerStatementMax) plans.clear()
+    const plan = makePlan(statement, context, snapshot, rooms)
+    plans.set(id, plan)
+    return plan
+  }
+}
+
+const rolesIds = new WeakMap<readonly string[], string>()
+
+/** The role list is one immutable object a session, so that its text is made once. */
+function rolesId(roles: readonly string[]): string {
+  let id = rolesIds.get(roles)
+  if (id === undefined) {
+    id = JSON.stringify(roles)
+    rolesIds.set(roles, id)
+  }
+  return id
+}
+
+/** All parts are fixed-length digests but the roles, which come last: the text is unambiguous. */
+function planId(context: PlanContext, policyVersion: string, catalogVersion: string): string {
+  return `${context.settings.bytesDigest}${policyVersion}${catalogVersion}${rolesId(context.identity.roles)}`
+}
+
+function traitsOf(statement: Statement): ReadTraits | undefined {
+  const { class: statementClass } = statement
+  return statementClass.kind === "read" || statementClass.kind === "explain"
+    ? statementClass.traits
+    : undefined
+}
+
+const nothingRead = { named: [], expanded: [], unknown: [] } as const
+
+function makePlan(
+  statement: Statement,
+  context: PlanContext,
+  snapshot: CatalogSnapshot,
+  rooms: Rooms,
+): Plan {
+  const effective = rooms.policy().effective(context.identity.roles)
+  const traits = traitsOf(statement)
+  if (traits === undefined)
+    return {
+      verdict: judge(statement, nothingRead, effective),
+      traits,
+      hasUnknown: false,
+      cacheability: { kind: "bypass", reason: "not_a_read", needsTransaction: false },
+      relations: [],
+      ttlMs: 0,
+      bases: new Map(),
+      emitted: undefined,
+    }
+  const { searchPath } = context.settings
+  const named = resolveRelations(traits.relations, {
+    snapshot,
+    searchPath,
+    database: rooms.warehouse,
+  })
+  const expansion = expand(named.resolved, snapshot)
+  const verdict = judge(
+    statement,
+    { named: named.resolved, expanded: expansion.relations, unknown: named.unknown },
+    effective,
+  )
+  const functions = resolveFunctions(traits.functions, { snapshot, searchPath })
+  const relations = dependencies(expansion.relations, snapshot)
+  const ttlMs = rooms.ttl.ttlMs(relations)
+  const shared = cacheability(traits, { expansion, unknown: named.unknown, functions, snapshot })
+  return {
+    verdict,
+    traits,
+    hasUnknown: named.unknown.length > 0,
+    cacheability: restricted(shared, statement, {
+      isEnabled: rooms.isCacheEnabled && effective.mayCache,
+      ttlMs,
+    }),
+    relations,
+    ttlMs,
+    bases: new Map(),
+    emitted: undefined,
+  }
+}
+
+/** Catalogue relations share one token; everything else has its own. */
+function dependencies(
+  relations: readonly RelationName[],
+  snapshot: CatalogSnapshot,
+): readonly RelationName[] {
+  const isSystem = (name: RelationName): boolean => {
+    const schema = snapshot.relations.get(name)?.schema
+    return schema === "pg_catalog" || schema === "information_schema"
+  }
+  if (!relations.some(isSystem)) return relations
+  return [...relations.filter((name) => !isSystem(name)), catalogueRelation]
+}
+
+/** What configuration and the kind of statement take away from what could be shared. */
+function restricted(
+  shared: Cacheability,
+  statement: Statement,
+  options: { readonly isEnabled: boolean; readonly ttlMs: number },
+): Cacheability {
+  if (statement.class.kind === "explain")
+    return { kind: "bypass", reason: "explain", needsTransaction: false }
+  if (shared.kind === "bypass") return shared
+  if (!options.isEnabled)
+    return { kind: "bypass", reason: "cache_disabled", needsTransaction: false }
+  if (options.ttlMs <= 0) return { kind: "bypass", reason: "ttl_zero", needsTransaction: false }
+  return shared
+}
+
+/** The fixed part of the key for this plan on this date. */
+export function keyBaseOf(
+  plan: Plan,
+  statement: Statement,
+  date: string | undefined,
+  parts: {
+    readonly context: PlanContext
+    readonly snapshot: CatalogSnapshot
+    readonly rooms: Rooms
+  },
+): KeyBase {
+  const id = date ?? ""
+  const known = plan.bases.get(id)
+  if (known !== undefined) return known
+  const policy = parts.rooms.policy()
+  const { scope, rowLimit } = policy.effective(parts.context.identity.roles)
+  const made = keyBase({
+    warehouse: parts.rooms.warehouse,
+    canonical: statement.canonical,
+    scope: `${policy.version}${scope}`,
+    catalogVersion: parts.snapshot.version,
+    settingsDigest: parts.context.settings.bytesDigest,
+    rowLimit: rowLimit ?? 0,
+    dateBucket: date,
+  })
+  // Yesterday's base is of no more use: at most the zones' two dates are alive at any time.
+  if (plan.bases.size >= 2) plan.bases.clear()
+  plan.bases.set(id, made)
+  return made
+}

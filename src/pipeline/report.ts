@@ -1,0 +1,69 @@
+import type { CacheKey } from "../cache/key.ts"
+import type { BypassReason, CacheOutcome, StageTimes, StatementReport } from "../core/observation.ts"
+import type { RelationName } from "../core/relation.ts"
+import type { Statement } from "../core/statement.ts"
+import type { WarehouseRows } from "./run.ts"
+
+/**
+ * Gathers what `SHOW sluice.last` and the metrics tell about one statement. It is itself the report, so that a hit makes one
+ * small object; the key's digest, which costs a SHA-256, is computed when somebody reads it.
+ */
+export class ReportDraft implements StatementReport {
+  readonly warehouse: string
+  readonly statement: string
+  readonly stages: StageTimes = {
+    parseMs: 0,
+    policyMs: 0,
+    cacheMs: 0,
+    queueMs: 0,
+    warehouseMs: 0,
+    encodeMs: 0,
+  }
+  cache: CacheOutcome = "bypass"
+  reason: BypassReason | undefined = undefined
+  ageMs: number | undefined = undefined
+  relations: readonly RelationName[] = []
+  endpoint: string | undefined = undefined
+  readonly #startMs = performance.now()
+  #judgedMs = 0
+  #key: CacheKey | undefined
+
+  constructor(statement: Statement, warehouse: string) {
+    this.statement = statement.class.kind
+    this.warehouse = warehouse
+  }
+
+  get key(): string | undefined {
+    return this.#key?.digest
+  }
+
+  judged(relations: readonly RelationName[]): void {
+    this.relations = relations
+    this.#judgedMs = performance.now()
+    this.stages.policyMs = this.#judgedMs - this.#startMs
+  }
+
+  keyed(key: CacheKey): void {
+    this.#key = key
+  }
+
+  ran(run: WarehouseRows | undefined): void {
+    if (run === undefined) return
+    this.endpoint = run.endpoint
+    this.stages.queueMs = run.queueMs
+    this.stages.warehouseMs = run.warehouseMs
+  }
+
+  finish(
+    cache: CacheOutcome,
+    reason: BypassReason | undefined,
+    ageMs: number | undefined,
+  ): StatementReport {
+    this.cache = cache
+    this.reason = reason
+    this.ageMs = ageMs
+    const spentMs = performance.now() - this.#judgedMs
+    this.stages.cacheMs = Math.max(0, spentMs - this.stages.queueMs - this.stages.warehouseMs)
+    return this
+  }
+}

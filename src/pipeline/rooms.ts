@@ -1,0 +1,44 @@
+import type { ResultCache } from "../cache/result-cache.ts"
+import type { TokenStore } from "../cache/token-store.ts"
+import type { TtlClasses } from "../cache/ttl-classes.ts"
+import type { Catalog } from "../catalog/catalog.ts"
+import type { Policy } from "../policy/policy.ts"
+import type { Router } from "../route/router.ts"
+import type { StatementMemo } from "../sql/statement-memo.ts"
+import type { DescriptionMemo } from "./describe.ts"
+import type { PlanMemo } from "./plan.ts"
+
+/** What the engine reports at login: ParameterStatus names and values, and the text of version(). */
+export type ServerFacts = {
+  readonly serverVersion: string
+  readonly versionText: string
+  readonly parameters: ReadonlyMap<string, string>
+}
+
+/** The rooms that one route's statements pass through, made by the composition root. Shared by all its sessions. */
+export type Rooms = {
+  /** The warehouse's name in the configuration: part of every key and a metric label. */
+  readonly warehouse: string
+  readonly engine: "postgres" | "duckdb"
+  readonly serverFacts: () => ServerFacts
+  /** True when the catalogue has the schema; also while it cannot be asked. */
+  readonly hasSchema: (schema: string) => boolean
+  readonly statements: StatementMemo
+  /** The policy in force; a reload gives another one. */
+  readonly policy: () => Policy
+  readonly catalog: Catalog
+  readonly isCacheEnabled: boolean
+  readonly cache: ResultCache
+  readonly tokens: TokenStore
+  readonly ttl: TtlClasses
+  readonly router: Router
+  readonly plans: PlanMemo
+  readonly descriptions: DescriptionMemo
+  /** Canonical values of settings that the engine checks, by name and value as written. */
+  readonly checkedSettings: Map<string, string>
+  readonly followerWaitMsMax: number
+  /** Monotonic milliseconds: the clock of entries. */
+  readonly nowMs: () => number
+  /** Milliseconds since 1970: the clock of dates. */
+  readonly wallMs: () => number
+}

@@ -1,0 +1,263 @@
+import { GatewayError, toGatewayError } from "../core/errors.ts"
+import type { Parameters } from "../core/parameters.ts"
+import { noParameters } from "../core/parameters.ts"
+import type { Remark } from "../core/remark.ts"
+import type { Completion, RowBatch, RowStream } from "../core/result.ts"
+import { SqlState } from "../core/sql-state.ts"
+import type { Emitted, Statement } from "../core/statement.ts"
+import type { Leased } from "../route/router.ts"
+import { emitTree, emitUnchanged, limitRows } from "../sql/emit.ts"
+import type { Plan } from "./plan.ts"
+import type { Question } from "./question.ts"
+import type { Rooms } from "./rooms.ts"
+import { LimitedRows } from "./row-limit.ts"
+
+/** The server's own statement_timeout speaks first, because its error has all fields; ours follows when it does not. */
+const timeoutGraceMs = 250
+
+/**
+ * Admits, leases, runs. The rows that come back own the lease and the deadline, and give both up when they have ended,
+ * failed or were disposed of.
+ */
+export async function runOnWarehouse(
+  question: Question,
+  plan: Plan,
+  rooms: Rooms,
+  signal: AbortSignal,
+): Promise<WarehouseRows> {
+  const emitted = emittedOf(plan, question.statement)
+  const timeoutMs = deadlineOf(question, plan)
+  const deadline = new Deadline(timeoutMs, signal)
+  try {
+    const queuedMs = performance.now()
+    const leased = await leaseFor(question, plan, rooms, deadline.signal)
+    const leasedMs = performance.now()
+    try {
+      const rows = await start(question, emitted, leased, { deadline, timeoutMs })
+      return new WarehouseRows(limited(rows, plan), {
+        leased,
+        isPinned: isPinned(question, leased),
+        deadline,
+        mapError: (error) => inClientsTerms(error, emitted, question.statement),
+        queueMs: leasedMs - queuedMs,
+        warehouseMs: performance.now() - leasedMs,
+      })
+    } catch (thrown) {
+      if (!isPinned(question, leased)) leased.lease[Symbol.dispose]()
+      throw inClientsTerms(thrown, emitted, question.statement)
+    }
+  } catch (thrown) {
+    deadline[Symbol.dispose]()
+    throw thrown
+  }
+}
+
+/** The text that `runOnWarehouse` would send. */
+export async function sqlToRun(question: Question, plan: Plan, rooms: Rooms): Promise<string> {
+  const emitted = emittedOf(plan, question.statement)
+  if (rooms.engine === "postgres") return emitted.text
+  const leased = await rooms.router.lease({ signal: question.abort.signal })
+  using held = leased.lease
+  return adapt(emitted, undefined, { ...leased, lease: held }).statement.text
+}
+
+function emittedOf(plan: Plan, statement: Statement): Emitted {
+  if (plan.emitted !== undefined) return plan.emitted
+  const rowLimit = plan.verdict.kind === "allowed" ? plan.verdict.policy.rowLimit : undefined
+  const emitted =
+    rowLimit === undefined || statement.class.kind !== "read"
+      ? emitUnchanged(statement)
+      : limitRows(statement, rowLimit).emitted
+  plan.emitted = emitted
+  return emitted
+}
+
+/** The smaller of the session's and the role's limit; 0 = none. */
+function deadlineOf(question: Question, plan: Plan): number {
+  const role = plan.verdict.kind === "allowed" ? plan.verdict.policy.statementTimeoutMs : 0
+  const own = question.statementTimeoutMs
+  return role === 0 || own === 0 ? Math.max(role, own) : Math.min(role, own)
+}
+
+/** Inside an explicit transaction some answers belong to it and must come from its own connection. */
+function leaseFor(
+  question: Question,
+  plan: Plan,
+  rooms: Rooms,
+  signal: AbortSignal,
+): Promise<Leased> {
+  const { transaction } = question
+  if (transaction === undefined) return rooms.router.lease({ signal })
+  const belongs =
+    transaction.isPinned ||
+    transaction.needsSnapshot ||
+    (plan.cacheability.kind === "bypass" && plan.cacheability.needsTransaction)
+  return belongs
+    ? transaction.pin(rooms.router, question.settings, signal)
+    : rooms.router.lease({ signal })
+}
+
+function isPinned(question: Question, leased: Leased): boolean {
+  return question.transaction?.owns(leased) === true
+}
+
+function start(
+  question: Question,
+  emitted: Emitted,
+  leased: Leased,
+  limits: { readonly deadline: Deadline; readonly timeoutMs: number },
+): Promise<RowStream> {
+  const adapted = adapt(emitted, question.parameters, leased)
+  return leased.lease.connection.run({
+    statement: adapted.statement,
+    parameters: adapted.parameters,
+    resultFormats: question.resultFormats,
+    settings: question.settings,
+    statementTimeoutMs: limits.timeoutMs,
+    signal: limits.deadline.signal,
+  })
+}
+
+/** The engine's dialect, emitted and verified; the client's own text where the engine takes it as it is. */
+export function adapt(
+  emitted: Emitted,
+  parameters: Parameters | undefined,
+  leased: Leased,
+): { readonly statement: Emitted; readonly parameters: Parameters } {
+  const { warehouse } = leased.lease
+  if (warehouse.engine === "postgres")
+    return { statement: emitted, parameters: parameters ?? noParameters }
+  const tree = warehouse.adapt(emitted.ast, parameters)
+  if (tree === undefined) return { statement: emitted, parameters: parameters ?? noParameters }
+  return { statement: emitTree(tree), parameters: noParameters }
+}
+
+function limited(rows: RowStream, plan: Plan): { rows: RowStream; remarks: Remark[] } {
+  const remarks: Remark[] = []
+  if (plan.verdict.kind !== "allowed" || plan.verdict.policy.rowLimit === undefined)
+    return { rows, remarks }
+  const { rowLimit, onExceed } = plan.verdict.policy
+  return { rows: new LimitedRows(rows, { rowLimit, onExceed }, remarks), remarks }
+}
+
+/** A warehouse's error position counts in the text it was sent; the client's counts in what it wrote. */
+export function inClientsTerms(
+  thrown: unknown,
+  emitted: Emitted,
+  statement: Statement,
+): GatewayError {
+  const error = toGatewayError(thrown)
+  if (error.position === undefined || error.reason !== "warehouse_error") return error
+  const isInClientsText = emitted.keepsPositions && error.position <= statement.text.length + 1
+  const position = isInClientsText ? error.position + statement.offset : undefined
+  if (position === error.position) return error
+  const { sqlState, reason, message, severity, safeToRetry } = error
+  return new GatewayError({
+    sqlState,
+    reason,
+    message,
+    severity,
+    safeToRetry,
+    cause: error.cause,
+    ...(position === undefined ? {} : { position }),
+    ...(error.detail === undefined ? {} : { detail: error.detail }),
+    ...(error.hint === undefined ? {} : { hint: error.hint }),
+    ...(error.fields === undefined ? {} : { fields: error.fields }),
+  })
+}
+
+/** The statement's own signal: aborted by the client's, or when its time is up. */
+class Deadline {
+  readonly signal: AbortSignal
+  readonly #timer: NodeJS.Timeout | undefined
+
+  constructor(timeoutMs: number, parent: AbortSignal) {
+    if (timeoutMs === 0) {
+      this.signal = parent
+      return
+    }
+    const controller = new AbortController()
+    this.signal = AbortSignal.any([parent, controller.signal])
+    this.#timer = setTimeout(() => controller.abort(timedOut()), timeoutMs + timeoutGraceMs)
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer)
+  }
+}
+
+function timedOut(): GatewayError {
+  return new GatewayError({
+    sqlState: SqlState.QueryCanceled,
+    reason: "statement_timeout",
+    message: "canceling statement due to statement timeout",
+  })
+}
+
+type Held = {
+  readonly leased: Leased
+  /** The lease belongs to the transaction and stays with it. */
+  readonly isPinned: boolean
+  readonly deadline: Deadline
+  readonly mapError: (thrown: unknown) => GatewayError
+  readonly queueMs: number
+  readonly warehouseMs: number
+}
+
+/** Rows from the warehouse with what must be given back after them. */
+export class WarehouseRows implements RowStream {
+  readonly remarks: readonly Remark[]
+  readonly endpoint: string
+  readonly queueMs: number
+  readonly warehouseMs: number
+  readonly #rows: RowStream
+  #held: Held | undefined
+  readonly #mapError: Held["mapError"]
+
+  constructor(limitedRows: { readonly rows: RowStream; readonly remarks: Remark[] }, held: Held) {
+    this.#rows = limitedRows.rows
+    this.remarks = limitedRows.remarks
+    this.#held = held
+    this.#mapError = held.mapError
+    this.endpoint = held.leased.route.endpoint
+    this.queueMs = held.queueMs
+    this.warehouseMs = held.warehouseMs
+  }
+
+  get description(): Buffer | undefined {
+    return this.#rows.description
+  }
+
+  get completion(): Completion {
+    return this.#rows.completion
+  }
+
+  /** True when the row limit left rows out: such a result is not stored. */
+  get isCut(): boolean {
+    return this.#rows instanceof LimitedRows && this.#rows.isCut
+  }
+
+  async next(): Promise<RowBatch | undefined> {
+    try {
+      const batch = await this.#rows.next()
+      if (batch === undefined) this.#giveBack()
+      return batch
+    } catch (thrown) {
+      this[Symbol.dispose]()
+      throw this.#mapError(thrown)
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#rows[Symbol.dispose]()
+    this.#giveBack()
+  }
+
+  #giveBack(): void {
+    const held = this.#held
+    if (held === undefined) return
+    this.#held = undefined
+    held.deadline[Symbol.dispose]()
+    if (!held.isPinned) held.leased.lease[Symbol.dispose]()
+  }
+}

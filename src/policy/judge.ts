@@ -1,0 +1,127 @@
+import type { ErrorReason } from "../core/errors.ts"
+import type { RelationName, RelationRef } from "../core/relation.ts"
+import { SqlState } from "../core/sql-state.ts"
+import type { ReadTraits, Statement } from "../core/statement.ts"
+import { isForbiddenFunction } from "./forbidden-functions.ts"
+import type { EffectivePolicy } from "./policy.ts"
+
+/** The decision for one statement. There is no third answer: allowed with the limits that apply, or refused with a reason. */
+export type Verdict =
+  | { readonly kind: "allowed"; readonly policy: EffectivePolicy }
+  | {
+      readonly kind: "refused"
+      readonly sqlState: SqlState
+      readonly reason: ErrorReason
+      readonly message: string
+      readonly hint: string | undefined
+    }
+
+/** The relations of a read as the catalogue resolved them. */
+export type RelationsRead = {
+  /** As the statement names them. */
+  readonly named: readonly RelationName[]
+  /** With everything that views, partitions and inheritance add. */
+  readonly expanded: readonly RelationName[]
+  readonly unknown: readonly RelationRef[]
+}
+
+export function judge(
+  statement: Statement,
+  relations: RelationsRead,
+  policy: EffectivePolicy,
+): Verdict {
+  const { class: statementClass } = statement
+  switch (statementClass.kind) {
+    case "write":
+      return refused(
+        SqlState.ReadOnlySqlTransaction,
+        "write_on_read_route",
+        `cannot execute ${statement.command} in a read-only transaction`,
+      )
+    case "refused":
+      return refused(
+        SqlState.FeatureNotSupported,
+        "construct_unsupported",
+        `${statementClass.construct} is not supported by this gateway`,
+        statementClass.hint,
+      )
+    case "read":
+    case "explain":
+      return judgeRead(statementClass.traits, relations, policy)
+    case "cursor":
+      return judge(statementClass.query, relations, policy)
+    case "empty":
+    case "session":
+    case "transaction":
+      return { kind: "allowed", policy }
+  }
+}
+
+function judgeRead(traits: ReadTraits, relations: RelationsRead, policy: EffectivePolicy): Verdict {
+  const forbidden = traits.functions.find((call) => isForbiddenFunction(call.name))
+  if (forbidden !== undefined)
+    return refused(
+      SqlState.InsufficientPrivilege,
+      "function_not_allowed",
+      `permission denied for function ${forbidden.name}`,
+      "The gateway refuses functions that read data or reach systems past the relations a statement names.",
+    )
+  // A view does not launder a denied table: everything it shows is checked against the denials, too.
+  const denied =
+    relations.expanded.find((name) => policy.deny.matches(name)) ??
+    relations.named.find((name) => !policy.allow.matches(name) && !isPublicCatalogue(name))
+  if (denied !== undefined) return notGranted(denied)
+  const unknown = relations.unknown[0]
+  if (unknown !== undefined && !(policy.allow.matchesEverything && policy.deny.isEmpty))
+    return refused(
+      SqlState.UndefinedTable,
+      "relation_not_granted",
+      `relation "${unknown.schema === undefined ? "" : `${unknown.schema}.`}${unknown.name}" does not exist`,
+    )
+  return { kind: "allowed", policy }
+}
+
+/** Catalogues that clients introspect. Views that show rows or texts of others are not public (POLICY: statistics views). */
+const privateCatalogueRelations: ReadonlySet<string> = new Set([
+  "pg_catalog.pg_stats",
+  "pg_catalog.pg_statistic",
+  "pg_catalog.pg_statistic_ext_data",
+  "pg_catalog.pg_stats_ext",
+  "pg_catalog.pg_stats_ext_exprs",
+  "pg_catalog.pg_stat_activity",
+  "pg_catalog.pg_authid",
+  "pg_catalog.pg_shadow",
+  "pg_catalog.pg_user_mapping",
+  "pg_catalog.pg_user_mappings",
+  "pg_catalog.pg_largeobject",
+  "pg_catalog.pg_largeobject_metadata",
+  "pg_catalog.pg_file_settings",
+  "pg_catalog.pg_hba_file_rules",
+  "pg_catalog.pg_ident_file_mappings",
+  "pg_catalog.pg_subscription",
+  "pg_catalog.pg_foreign_server",
+])
+
+function isPublicCatalogue(name: RelationName): boolean {
+  if (!name.startsWith("pg_catalog.") && !name.startsWith("information_schema.")) return false
+  return !privateCatalogueRelations.has(name)
+}
+
+function notGranted(name: RelationName): Verdict {
+  const table = name.slice(name.lastIndexOf(".") + 1).replaceAll('"', "")
+  return refused(
+    SqlState.InsufficientPrivilege,
+    "relation_not_granted",
+    `permission denied for table ${table}`,
+    "Ask the owner of the gateway's configuration for a grant on this relation.",
+  )
+}
+
+function refused(
+  sqlState: SqlState,
+  reason: ErrorReason,
+  message: string,
+  hint?: string,
+): Verdict {
+  return { kind: "refused", sqlState, reason, message, hint }
+}

@@ -1,0 +1,59 @@
+import { hash } from "node:crypto"
+import { RelationPatterns } from "./pattern.ts"
+import type { RolePolicy } from "./rules.ts"
+
+/** The limits in force for one set of roles, and who may read what: what judge() needs, computed once per set. */
+export type EffectivePolicy = {
+  readonly allow: RelationPatterns
+  readonly deny: RelationPatterns
+  readonly rowLimit: number | undefined
+  readonly onExceed: "cut" | "error"
+  readonly statementTimeoutMs: number
+  readonly mayCache: boolean
+  /**
+   * Digest of everything here that can change the rows of an allowed statement. Two identities with equal scopes may share
+   * a cache entry; grants are not part of it, because they are judged again at every question, hit or not.
+   */
+  readonly scope: PolicyScope
+}
+
+export type PolicyScope = string & { readonly __brand: "PolicyScope" }
+
+/** All roles of the configuration, with a version that changes when any of them does. Immutable: a reload makes a new one. */
+export class Policy {
+  readonly version: string
+  readonly #roles: ReadonlyMap<string, RolePolicy>
+  readonly #effective = new Map<string, EffectivePolicy>()
+
+  constructor(roles: readonly RolePolicy[]) {
+    this.#roles = new Map(roles.map((role) => [role.name, role]))
+    this.version = hash("sha256", JSON.stringify(roles))
+  }
+
+  /** A role that is not configured grants nothing. */
+  effective(roleNames: readonly string[]): EffectivePolicy {
+    const id = JSON.stringify(roleNames)
+    const known = this.#effective.get(id)
+    if (known !== undefined) return known
+    const made = this.#combine(roleNames)
+    this.#effective.set(id, made)
+    return made
+  }
+
+  /** Grants add up, denials too and win; limits come from the first role. */
+  #combine(roleNames: readonly string[]): EffectivePolicy {
+    const roles = roleNames.flatMap((name) => this.#roles.get(name) ?? [])
+    const first = roles[0]
+    const rowLimit = first?.rowLimit
+    const onExceed = first?.onExceed ?? "error"
+    return {
+      allow: new RelationPatterns(roles.flatMap((role) => role.relations.allow)),
+      deny: new RelationPatterns(roles.flatMap((role) => role.relations.deny)),
+      rowLimit,
+      onExceed,
+      statementTimeoutMs: first?.statementTimeoutMs ?? 0,
+      mayCache: roles.length > 0 && roles.every((role) => role.mayCache),
+      scope: hash("sha256", JSON.stringify([rowLimit ?? null, onExceed])) as PolicyScope,
+    }
+  }
+}

@@ -1,0 +1,56 @@
+import { GatewayError } from "../core/errors.ts"
+import { SqlState } from "../core/sql-state.ts"
+
+/** What a pool says no with. All of them are safe to retry: the statement never left this process. */
+
+export function queueFull(endpoint: string, waitersMax: number): GatewayError {
+  return new GatewayError({
+    sqlState: SqlState.TooManyConnections,
+    reason: "queue_full",
+    message: `too many statements are waiting for a connection to warehouse "${endpoint}"`,
+    detail: `${waitersMax} statements are waiting already.`,
+    hint: "Try again in a moment.",
+    safeToRetry: true,
+  })
+}
+
+export function queueTimeout(endpoint: string, waitMsMax: number): GatewayError {
+  return new GatewayError({
+    sqlState: SqlState.TooManyConnections,
+    reason: "queue_timeout",
+    message: `no connection to warehouse "${endpoint}" became free within ${waitMsMax} ms`,
+    hint: "Try again in a moment.",
+    safeToRetry: true,
+  })
+}
+
+/** `cause` is what the last attempt to connect ended with; it may name hosts and reaches the logs only. */
+export function endpointDown(endpoint: string, cause: unknown): GatewayError {
+  return new GatewayError({
+    sqlState: SqlState.ConnectionFailure,
+    reason: "warehouse_unreachable",
+    message: `warehouse "${endpoint}" is not reachable`,
+    hint: "It is tried again in the background.",
+    safeToRetry: true,
+    cause,
+  })
+}
+
+export function connectTimeout(endpoint: string, connectTimeoutMs: number): GatewayError {
+  return new GatewayError({
+    sqlState: SqlState.ConnectionFailure,
+    reason: "warehouse_unreachable",
+    message: `warehouse "${endpoint}" did not accept a connection within ${connectTimeoutMs} ms`,
+    safeToRetry: true,
+  })
+}
+
+export function poolClosed(endpoint: string): GatewayError {
+  return new GatewayError({
+    sqlState: SqlState.CannotConnectNow,
+    reason: "draining",
+    message: `warehouse "${endpoint}" takes no more statements`,
+    detail: "The gateway is shutting down.",
+    safeToRetry: true,
+  })
+}

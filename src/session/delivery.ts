@@ -1,0 +1,120 @@
+import type { GatewayError } from "../core/errors.ts"
+import type { StatementEnd, StatementReport } from "../core/observation.ts"
+import type { Remark } from "../core/remark.ts"
+import type { Statement } from "../core/statement.ts"
+import { commandComplete, noticeFields, noticeResponse } from "../wire/backend-messages.ts"
+import type { Output } from "./output.ts"
+import { ResultCursor } from "./result-cursor.ts"
+import type { RunOutcome } from "./statement-runner.ts"
+
+/** Told when a statement is over; `report` is undefined for what failed before the spine could tell. */
+export type StatementListener = (
+  statement: Statement,
+  report: StatementReport | undefined,
+  end: StatementEnd,
+) => void
+
+/** client_min_messages, from the most talkative: what is below the client's level is not sent. */
+const levels = ["debug5", "debug4", "debug3", "debug2", "debug1", "log", "notice", "warning", "error"]
+
+/** Sends results and remarks of one session, and keeps time and counts of the statement that runs. */
+export class Delivery {
+  readonly output: Output
+  readonly #onStatement: StatementListener
+  readonly #minLevel: () => string
+  #statement: Statement | undefined
+  #report: StatementReport | undefined
+  #startMs = 0
+  #startBytes = 0
+  #rowCount = 0
+  #cursor: ResultCursor | undefined
+
+  constructor(output: Output, onStatement: StatementListener, minLevel: () => string) {
+    this.output = output
+    this.#onStatement = onStatement
+    this.#minLevel = minLevel
+  }
+
+  begin(statement: Statement): void {
+    this.#statement = statement
+    this.#report = undefined
+    this.#startMs = performance.now()
+    this.#startBytes = this.output.byteCount
+    this.#rowCount = 0
+  }
+
+  /** Row description, all rows, remarks, command tag. */
+  sendWhole(outcome: RunOutcome): undefined | Promise<void> {
+    this.#report = outcome.report
+    const { result } = outcome
+    if (this.#sendImage(outcome, "whole")) return undefined
+    if (result.description !== undefined) this.output.write(result.description)
+    const cursor = new ResultCursor(result)
+    const sent = cursor.send(this.output, Number.POSITIVE_INFINITY)
+    if (typeof sent === "number") {
+      this.complete(cursor, sent, outcome.remarks)
+      return undefined
+    }
+    this.#cursor = cursor
+    return sent.then((rowCount) => this.complete(cursor, rowCount, outcome.remarks))
+  }
+
+  /** A small hit is one buffer, ready to be sent. False when the outcome is anything else. */
+  #sendImage(outcome: RunOutcome, part: "whole" | "afterDescription"): boolean {
+    const { result, remarks } = outcome
+    if (!("wire" in result) || result.wire === undefined || remarks.length > 0) return false
+    this.output.write(result.wire[part])
+    this.#rowCount = result.rowCount
+    this.end("ok", undefined)
+    return true
+  }
+
+  /** All rows and the tag of a result whose description was sent before, if it is at hand in one piece. */
+  sendRows(outcome: RunOutcome): boolean {
+    return this.#sendImage(outcome, "afterDescription")
+  }
+
+  /** The report of a statement whose rows a portal hands out. */
+  attribute(outcome: RunOutcome): void {
+    this.#report = outcome.report
+  }
+
+  complete(cursor: ResultCursor, rowCount: number, remarks: readonly Remark[]): void {
+    this.#cursor = undefined
+    for (const notice of cursor.notices) this.output.write(notice)
+    for (const remark of remarks) this.sendRemark(remark)
+    this.output.write(commandComplete(cursor.tag(rowCount)))
+    this.#rowCount = rowCount
+    this.end("ok", undefined)
+  }
+
+  sendRemark(remark: Remark): void {
+    if (levels.indexOf(remark.severity.toLowerCase()) < levels.indexOf(this.#minLevel())) return
+    const { hint, ...notice } = remark
+    this.output.write(
+      noticeResponse(noticeFields(hint === undefined ? notice : { ...notice, hint })),
+    )
+  }
+
+  /** Also called for a statement that failed: what was still open is given up. */
+  end(outcome: StatementEnd["outcome"], error: GatewayError | undefined): void {
+    this.#cursor?.[Symbol.dispose]()
+    this.#cursor = undefined
+    const statement = this.#statement
+    if (statement === undefined) return
+    this.#statement = undefined
+    this.#onStatement(statement, this.#report, {
+      durationMs: performance.now() - this.#startMs,
+      rowCount: this.#rowCount,
+      byteCount: this.output.byteCount - this.#startBytes,
+      outcome,
+      errorReason: error?.reason,
+      sqlState: error?.sqlState,
+    })
+  }
+}
+
+/** How an error counts: a cancelled statement is no failure of anybody's. */
+export function outcomeOf(error: GatewayError): "error" | "cancelled" {
+  return error.reason === "cancelled" ? "cancelled" : "error"
+}

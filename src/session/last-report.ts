@@ -1,0 +1,45 @@
+import type { StatementReport } from "../core/observation.ts"
+import type { FormatCode } from "../core/parameters.ts"
+import type { StoredResult } from "../core/result.ts"
+import { type LocalColumn, localResult } from "./local-result.ts"
+
+const columns: readonly LocalColumn[] = [
+  { name: "cache", type: "text" },
+  { name: "reason", type: "text" },
+  { name: "age_ms", type: "int8" },
+  { name: "key", type: "text" },
+  { name: "relations", type: "text" },
+  { name: "endpoint", type: "text" },
+  { name: "parse_ms", type: "float8" },
+  { name: "policy_ms", type: "float8" },
+  { name: "cache_ms", type: "float8" },
+  { name: "queue_ms", type: "float8" },
+  { name: "warehouse_ms", type: "float8" },
+  { name: "encode_ms", type: "float8" },
+]
+
+const rounded = (ms: number): number => Math.round(ms * 1000) / 1000
+
+/** `SHOW sluice.last`: one row about the session's last statement that asked for data; none when there was none yet. */
+export function lastReportResult(
+  report: StatementReport | undefined,
+  formats: readonly FormatCode[],
+): StoredResult {
+  if (report === undefined) return localResult(columns, [], { tag: "SHOW", formats })
+  const { stages } = report
+  const row = [
+    report.cache,
+    report.reason ?? null,
+    report.ageMs === undefined ? null : Math.max(0, Math.round(report.ageMs)),
+    report.key ?? null,
+    report.relations.join(", "),
+    report.endpoint ?? null,
+    rounded(stages.parseMs),
+    rounded(stages.policyMs),
+    rounded(stages.cacheMs),
+    rounded(stages.queueMs),
+    rounded(stages.warehouseMs),
+    rounded(stages.encodeMs),
+  ]
+  return localResult(columns, [row], { tag: "SHOW", formats })
+}

@@ -1,0 +1,255 @@
+import { createServer, type Server, type Socket } from "node:net"
+import { type SecureContext, TLSSocket } from "node:tls"
+import { type ErrorReason, GatewayError, toGatewayError } from "../core/errors.ts"
+import { SqlState } from "../core/sql-state.ts"
+import type { Rooms } from "../pipeline/rooms.ts"
+import {
+  backendKeyData,
+  errorFields,
+  errorResponse,
+  parameterStatus,
+} from "../wire/backend-messages.ts"
+import { type LoggedIn, Login, type LoginOutcome } from "./login.ts"
+import { SessionRegistry } from "./registry.ts"
+import { Session, type SessionEvents } from "./session.ts"
+import type { SessionLimits, SessionOrigin } from "./session-state.ts"
+import { SessionSettings, type SettingDefaults } from "./settings.ts"
+import { applyStartupSettings } from "./startup-settings.ts"
+import type { Users } from "./users.ts"
+
+export type ListenerOptions = {
+  readonly users: Users
+  /** What a startup packet's database name leads to. */
+  readonly route: (database: string) => { rooms: Rooms; defaults: () => SettingDefaults } | undefined
+  readonly tls: { readonly context: SecureContext; readonly isRequired: boolean } | undefined
+  readonly sessionsMax: number
+  /** Connections that have not logged in yet. */
+  readonly preLoginMax: number
+  readonly loginTimeoutMs: number
+  readonly messageBytesMax: number
+  readonly limits: SessionLimits
+  readonly events: ListenerEvents
+}
+
+export type ListenerEvents = Omit<SessionEvents, "closed"> & {
+  /** `refused`: before login, for lack of room. */
+  connectionEnded(outcome: "accepted" | "login_failed" | "refused"): void
+  loginFailed(reason: ErrorReason): void
+}
+
+/** The PostgreSQL listener: accepts, logs in, hands over to a Session, and keeps count. */
+export class Listener {
+  readonly #options: ListenerOptions
+  readonly #server: Server
+  readonly #registry = new SessionRegistry()
+  readonly #sessions = new Set<Session>()
+  readonly #logins = new Set<Socket>()
+  #isDraining = false
+
+  constructor(options: ListenerOptions) {
+    this.#options = options
+    this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) =>
+      this.#accept(socket),
+    )
+  }
+
+  /** Resolves with the port once connections are accepted; rejects when the port is taken. */
+  listen(host: string, port: number): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.#server.once("error", reject)
+      this.#server.listen({ host, port, backlog: 1024 }, () => {
+        this.#server.off("error", reject)
+        const address = this.#server.address()
+        resolve(typeof address === "object" && address !== null ? address.port : port)
+      })
+    })
+  }
+
+  /** `active`: sessions that run a statement now. */
+  get counts(): { readonly sessions: number; readonly active: number; readonly logins: number } {
+    let active = 0
+    for (const session of this.#sessions) if (session.isBusy) active += 1
+    return { sessions: this.#sessions.size, active, logins: this.#logins.size }
+  }
+
+  /** Stops accepting; idle sessions end, busy ones get `drainMsMax` for their statement, then are cancelled. */
+  async close(drainMsMax: number): Promise<void> {
+    this.#isDraining = true
+    this.#server.close()
+    for (const socket of this.#logins) socket.destroy()
+    for (const session of this.#sessions) session.drain()
+    const deadlineMs = performance.now() + drainMsMax
+    while (this.#sessions.size > 0 && performance.now() < deadlineMs)
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    for (const session of this.#sessions) session.terminate()
+  }
+
+  #accept(socket: Socket): void {
+    if (this.#isDraining || this.#logins.size >= this.#options.preLoginMax) {
+      this.#options.events.connectionEnded("refused")
+      this.#refuse(socket, tooMany())
+      return
+    }
+    socket.on("error", ignore)
+    this.#login(socket, socket, this.#options.tls === undefined ? undefined : "offered")
+  }
+
+  #login(socket: Socket, raw: Socket, tls: "offered" | "inside" | undefined): void {
+    const { users, messageBytesMax, route, loginTimeoutMs } = this.#options
+    const isRequired = tls === "offered" && this.#options.tls?.isRequired === true
+    this.#logins.add(raw)
+    const login = new Login(
+      socket,
+      {
+        users,
+        messageBytesMax,
+        tls: isRequired ? "required" : tls,
+        hasDatabase: (name) => route(name) !== undefined,
+      },
+      (outcome) => {
+        clearTimeout(timer)
+        this.#logins.delete(raw)
+        this.#onLogin(socket, outcome)
+      },
+    )
+    const timer = setTimeout(() => login.expire(), loginTimeoutMs)
+  }
+
+  #onLogin(socket: Socket, outcome: LoginOutcome): void {
+    const { events } = this.#options
+    switch (outcome.kind) {
+      case "session":
+        this.#open(socket, outcome.login).catch((thrown: unknown) => {
+          events.connectionEnded("login_failed")
+          this.#refuse(socket, toGatewayError(thrown))
+        })
+        return
+      case "cancel":
+        this.#registry.cancel(outcome.request.processId, outcome.request.secretKey)
+        socket.end()
+        return
+      case "tls":
+        this.#upgrade(socket)
+        return
+      case "failed":
+        events.loginFailed(outcome.error.reason)
+        events.connectionEnded("login_failed")
+        socket.end()
+        return
+      case "gone":
+        socket.destroy()
+        return
+    }
+  }
+
+  #upgrade(socket: Socket): void {
+    const { tls, loginTimeoutMs } = this.#options
+    if (tls === undefined) return
+    const secure = new TLSSocket(socket, {
+      isServer: true,
+      secureContext: tls.context,
+      ALPNProtocols: ["postgresql"],
+    })
+    this.#logins.add(socket)
+    const timer = setTimeout(() => secure.destroy(), loginTimeoutMs)
+    const forget = (): void => {
+      clearTimeout(timer)
+      this.#logins.delete(socket)
+    }
+    secure.on("error", () => socket.destroy())
+    secure.once("close", forget)
+    secure.once("secure", () => {
+      forget()
+      this.#login(secure, socket, "inside")
+    })
+  }
+
+  async #open(socket: Socket, login: LoggedIn): Promise<void> {
+    const { startup, user, splitter, greeting } = login
+    const found = this.#options.route(startup.database)
+    if (found === undefined || this.#sessions.size >= this.#options.sessionsMax) throw tooMany()
+    const settings = new SessionSettings(found.defaults(), user.identity.user)
+    const slot: { session: Session | undefined } = { session: undefined }
+    const { processId, key } = this.#registry.add(
+      { cancelByClient: () => slot.session?.cancelByClient() },
+      startup.protocolMinor,
+    )
+    const origin: SessionOrigin = {
+      identity: user.identity,
+      database: startup.database,
+      processId,
+      rooms: found.rooms,
+    }
+    const onClosed = (): void => {
+      this.#registry.remove(processId)
+      if (slot.session !== undefined) this.#sessions.delete(slot.session)
+    }
+    try {
+      await applyStartupSettings(startup.parameters, settings, origin)
+    } catch (thrown) {
+      onClosed()
+      for (const message of greeting) socket.write(message)
+      throw thrown
+    }
+    const session = new Session({
+      socket,
+      splitter,
+      origin,
+      settings,
+      limits: this.#options.limits,
+      events: { ...this.#options.events, closed: onClosed },
+    })
+    slot.session = session
+    this.#sessions.add(session)
+    this.#options.events.connectionEnded("accepted")
+    session.start([
+      ...greeting,
+      ...statusMessages(found.rooms, settings, user.identity.user),
+      backendKeyData(processId, key),
+    ])
+  }
+
+  #refuse(socket: Socket, error: GatewayError): void {
+    socket.on("error", ignore)
+    socket.end(errorResponse(errorFields(error, { severity: "FATAL" })))
+  }
+}
+
+/** A connection that breaks before it became a session concerns nobody. */
+function ignore(): void {}
+
+/** ParameterStatus as PostgreSQL sends it at login: the warehouse's own facts, with the session's values over them. */
+function statusMessages(rooms: Rooms, settings: SessionSettings, user: string): readonly Buffer[] {
+  const values = new Map(rooms.serverFacts().parameters)
+  const own: readonly (readonly [string, string])[] = [
+    ["server_encoding", values.get("server_encoding") ?? "UTF8"],
+    ["integer_datetimes", "on"],
+    ["is_superuser", "off"],
+    ["session_authorization", user],
+    ["in_hot_standby", "off"],
+    ["default_transaction_read_only", "on"],
+  ]
+  for (const [name, value] of own) values.set(name, value)
+  for (const name of reported) values.set(name, settings.get(name))
+  if (values.has("search_path")) values.set("search_path", settings.get("search_path"))
+  return [...values].map(([name, value]) => parameterStatus(name, value))
+}
+
+const reported = [
+  "application_name",
+  "client_encoding",
+  "DateStyle",
+  "IntervalStyle",
+  "standard_conforming_strings",
+  "TimeZone",
+]
+
+function tooMany(): GatewayError {
+  return new GatewayError({
+    sqlState: SqlState.TooManyConnections,
+    reason: "too_many_sessions",
+    severity: "FATAL",
+    message: "sorry, too many clients already",
+    safeToRetry: true,
+  })
+}

@@ -1,0 +1,128 @@
+import { GatewayError } from "../core/errors.ts"
+import type { FormatCode, Parameters } from "../core/parameters.ts"
+import { SqlState } from "../core/sql-state.ts"
+import type { Statement } from "../core/statement.ts"
+import type { ResultCursor } from "./result-cursor.ts"
+import type { RunOutcome } from "./statement-runner.ts"
+
+/** What Parse made. */
+export type PreparedStatement = {
+  readonly name: string
+  /** Undefined for an empty query string. */
+  readonly statement: Statement | undefined
+  /** As declared by Parse; may be shorter than the statement's parameters. */
+  readonly parameterTypes: readonly number[]
+}
+
+/** What Bind made, and how far Execute has come with it. */
+export type Portal = {
+  readonly name: string
+  readonly prepared: PreparedStatement
+  readonly parameters: Parameters
+  readonly formats: readonly FormatCode[]
+  /** Set by the first Execute. */
+  run: { readonly outcome: RunOutcome; readonly cursor: ResultCursor } | undefined
+  /** True once its end was sent: executed again, it has no rows left (PostgreSQL manual, 54.2.3). */
+  isFinished: boolean
+}
+
+/**
+ * Prepared statements and portals of one session by name; the empty name is the unnamed one, which a new Parse or Bind
+ * replaces silently. Both are bounded by one count.
+ */
+export class NamedObjects {
+  readonly #prepared = new Map<string, PreparedStatement>()
+  readonly #portals = new Map<string, Portal>()
+  readonly #namedObjectsMax: number
+
+  constructor(namedObjectsMax: number) {
+    this.#namedObjectsMax = namedObjectsMax
+  }
+
+  addPrepared(prepared: PreparedStatement): void {
+    if (prepared.name !== "" && this.#prepared.has(prepared.name))
+      throw new GatewayError({
+        sqlState: SqlState.DuplicatePreparedStatement,
+        reason: "duplicate_name",
+        message: `prepared statement "${prepared.name}" already exists`,
+      })
+    this.#checkRoom(this.#prepared.size, "prepared statements")
+    this.#prepared.set(prepared.name, prepared)
+  }
+
+  prepared(name: string): PreparedStatement {
+    const found = this.#prepared.get(name)
+    if (found !== undefined) return found
+    throw new GatewayError({
+      sqlState: SqlState.InvalidSqlStatementName,
+      reason: "unknown_prepared_statement",
+      message:
+        name === ""
+          ? "unnamed prepared statement does not exist"
+          : `prepared statement "${name}" does not exist`,
+    })
+  }
+
+  /** Silent when there is none, as Close is. */
+  closePrepared(name: string): void {
+    this.#prepared.delete(name)
+  }
+
+  closeAllPrepared(): void {
+    this.#prepared.clear()
+  }
+
+  addPortal(portal: Portal): void {
+    if (portal.name === "") this.closePortal("")
+    else if (this.#portals.has(portal.name))
+      throw new GatewayError({
+        sqlState: SqlState.DuplicateCursor,
+        reason: "duplicate_name",
+        message: `cursor "${portal.name}" already exists`,
+      })
+    this.#checkRoom(this.#portals.size, "portals")
+    this.#portals.set(portal.name, portal)
+  }
+
+  portal(name: string): Portal {
+    const found = this.#portals.get(name)
+    if (found !== undefined) return found
+    throw new GatewayError({
+      sqlState: SqlState.InvalidCursorName,
+      reason: "unknown_portal",
+      message: `portal "${name}" does not exist`,
+    })
+  }
+
+  closePortal(name: string): void {
+    const portal = this.#portals.get(name)
+    this.#portals.delete(name)
+    portal?.run?.cursor[Symbol.dispose]()
+  }
+
+  /** The end of a transaction ends its portals. */
+  closePortals(): void {
+    if (this.#portals.size === 0) return
+    for (const name of [...this.#portals.keys()]) this.closePortal(name)
+  }
+
+  /** Portals whose unread rows hold a lease. */
+  get streaming(): readonly ResultCursor[] {
+    if (this.#portals.size === 0) return none
+    return [...this.#portals.values()]
+      .flatMap((portal) => portal.run?.cursor ?? [])
+      .filter((cursor) => cursor.holdsStream)
+  }
+
+  #checkRoom(count: number, what: string): void {
+    if (count < this.#namedObjectsMax) return
+    throw new GatewayError({
+      sqlState: SqlState.ProgramLimitExceeded,
+      reason: "portal_spool_full",
+      message: `too many ${what} in one session`,
+      hint: `At most ${this.#namedObjectsMax} can be kept; close those that are done.`,
+    })
+  }
+}
+
+const none: readonly ResultCursor[] = []

@@ -1,0 +1,44 @@
+import { randomInt } from "node:crypto"
+import { isSameCancelKey, makeCancelKey } from "../wire/cancel-key.ts"
+
+/** What can be cancelled from another connection. */
+export interface Cancellable {
+  cancelByClient(): void
+}
+
+type Entry = { readonly key: Buffer; readonly session: Cancellable }
+
+/** Process ids are positive int4 values (PostgreSQL manual, 54.7: BackendKeyData). */
+const processIdMax = 2 ** 31 - 1
+
+/**
+ * Virtual process ids and cancel keys of the sessions alive here. Ids are drawn at random, so that those of several gateway
+ * instances behind one load balancer are unlikely to meet, and never name a process of the warehouse.
+ */
+export class SessionRegistry {
+  readonly #entries = new Map<number, Entry>()
+
+  get size(): number {
+    return this.#entries.size
+  }
+
+  add(session: Cancellable, protocolMinor: number): { processId: number; key: Buffer } {
+    let processId = randomInt(1, processIdMax)
+    while (this.#entries.has(processId)) processId = randomInt(1, processIdMax)
+    const key = makeCancelKey(protocolMinor)
+    this.#entries.set(processId, { key, session })
+    return { processId, key }
+  }
+
+  remove(processId: number): void {
+    this.#entries.delete(processId)
+  }
+
+  /** CancelRequest: silent whether it matched or not, as PostgreSQL is; the comparison takes constant time. */
+  cancel(processId: number, key: Buffer): boolean {
+    const entry = this.#entries.get(processId)
+    if (entry === undefined || !isSameCancelKey(entry.key, key)) return false
+    entry.session.cancelByClient()
+    return true
+  }
+}

@@ -1,0 +1,289 @@
+import { GatewayError, unreachable } from "../core/errors.ts"
+import type { FormatCode } from "../core/parameters.ts"
+import type { Remark } from "../core/remark.ts"
+import type { RowStream, StoredResult } from "../core/result.ts"
+import { SqlState } from "../core/sql-state.ts"
+import type { FactColumn, SessionCommand, TransactionMode } from "../core/statement.ts"
+import { checkedSetting } from "../pipeline/check-setting.ts"
+import { lastReportResult } from "./last-report.ts"
+import { commandResult, type LocalColumn, type LocalValue, localResult } from "./local-result.ts"
+import type { SessionState } from "./session-state.ts"
+import { type SettingRule, settingRule, valuesOfText } from "./setting-table.ts"
+import { unknownSetting } from "./setting-values.ts"
+import { FetchedRows, forwardOnly } from "./sql-cursors.ts"
+
+/** What a session command gives back; `forward` asks for the statement to be run on the warehouse after all. */
+export type CommandOutcome =
+  | {
+      readonly kind: "done"
+      readonly result: StoredResult | RowStream
+      readonly remarks: readonly Remark[]
+    }
+  | { readonly kind: "forward" }
+
+const forward: CommandOutcome = { kind: "forward" }
+
+function done(result: StoredResult | RowStream, remarks: readonly Remark[] = []): CommandOutcome {
+  return { kind: "done", result, remarks }
+}
+
+/** Names that SQL gives to settings of its own (PostgreSQL manual, SHOW). */
+const settingAliases: Readonly<Record<string, string>> = {
+  timezone: "TimeZone",
+  transaction_isolation: "transaction_isolation",
+  "transaction isolation level": "transaction_isolation",
+  session_authorization: "session_authorization",
+}
+
+export function runSessionCommand(
+  command: SessionCommand,
+  state: SessionState,
+  formats: readonly FormatCode[],
+): CommandOutcome | Promise<CommandOutcome> {
+  switch (command.kind) {
+    case "set":
+      return setCommand(command, state)
+    case "set_transaction":
+      return setTransaction(command.mode, command.isSession, state)
+    case "reset":
+      state.settings.set(changeable(command.name), undefined, false)
+      return done(commandResult("RESET"))
+    case "reset_all":
+      state.settings.resetAll()
+      return done(commandResult("RESET"))
+    case "show":
+      return show(command.name, state, formats)
+    case "facts":
+      return facts(command.columns, state, formats)
+    case "discard":
+      return discard(command.target, state)
+    case "deallocate":
+      return done(commandResult(command.name === undefined ? "DEALLOCATE ALL" : "DEALLOCATE"))
+    case "close_cursor":
+      state.cursors.close(command.name)
+      return done(
+        commandResult(command.name === undefined ? "CLOSE CURSOR ALL" : "CLOSE CURSOR"),
+      )
+    case "fetch":
+      return fetch(command, state)
+    default:
+      return unreachable(command)
+  }
+}
+
+function changeable(name: string): SettingRule {
+  const entry = settingRule(name)
+  if (entry !== undefined) return entry
+  if (/^[a-z_][a-z0-9_$]*(\.[a-z_][a-z0-9_$]*)*$/i.test(name))
+    throw new GatewayError({
+      sqlState: SqlState.FeatureNotSupported,
+      reason: "setting_not_changeable",
+      message: `parameter "${name}" cannot be set through this gateway`,
+      hint: "docs/ERRORS.md lists the settings that a session may change.",
+    })
+  throw unknownSetting(name)
+}
+
+const settingWarning: Remark = {
+  severity: "WARNING",
+  sqlState: SqlState.NoActiveSqlTransaction,
+  message: "SET LOCAL can only be used in transaction blocks",
+  hint: undefined,
+}
+
+function setCommand(
+  command: Extract<SessionCommand, { kind: "set" }>,
+  state: SessionState,
+): CommandOutcome | Promise<CommandOutcome> {
+  const remarks = command.isLocal && !state.transaction.isExplicit ? [settingWarning] : []
+  const entry = changeable(command.name)
+  const apply = (value: string | undefined): CommandOutcome => {
+    state.settings.set(entry, value, command.isLocal)
+    return done(commandResult("SET"), remarks)
+  }
+  if (command.values === undefined) return apply(undefined)
+  const value = canonicalValue(entry, command.values, state)
+  return typeof value === "string" ? apply(value) : value.then(apply)
+}
+
+/** By the table's rule, or by the engine where it knows better; that answer is remembered (pipeline/check-setting.ts). */
+export function canonicalValue(
+  entry: SettingRule,
+  values: readonly string[],
+  state: Pick<SessionState, "settings" | "origin" | "abort">,
+): string | Promise<string> {
+  if (!entry.isCheckedByEngine) return entry.canonical(values, state.settings.view)
+  const [value] = values
+  if (values.length !== 1 || value === undefined)
+    return entry.canonical(values, state.settings.view)
+  const checked = checkedSetting(entry.name, value, state.origin.rooms, state.abort.signal)
+  if (typeof checked === "string") return checked
+  return checked.then((answer) => answer ?? entry.canonical(values, state.settings.view))
+}
+
+function setTransaction(
+  mode: TransactionMode,
+  isSession: boolean,
+  state: SessionState,
+): CommandOutcome {
+  const remarks = mode.readOnly === false ? [readOnlyRemark] : []
+  if (isSession) {
+    const entry = settingRule("default_transaction_isolation")
+    if (entry !== undefined && mode.isolation !== undefined)
+      state.settings.set(entry, mode.isolation, false)
+    return done(commandResult("SET"), remarks)
+  }
+  if (!state.transaction.isExplicit)
+    return done(commandResult("SET"), [
+      { ...settingWarning, message: "SET TRANSACTION can only be used in transaction blocks" },
+    ])
+  if (mode.isolation !== undefined) {
+    if (state.scope?.isPinned === true)
+      throw new GatewayError({
+        sqlState: SqlState.ActiveSqlTransaction,
+        reason: "transaction_state",
+        message: "SET TRANSACTION ISOLATION LEVEL must be called before any query",
+      })
+    state.transaction.isolation = mode.isolation
+    state.openScope()
+  }
+  return done(commandResult("SET"), remarks)
+}
+
+/** READ WRITE is accepted, because drivers ask for it out of habit; a write then fails with 25006, and this says so ahead. */
+export const readOnlyRemark: Remark = {
+  severity: "WARNING",
+  sqlState: SqlState.Warning,
+  message: "transactions through this gateway are read-only",
+  hint: undefined,
+}
+
+/** A setting's value as SHOW prints it, or undefined when only the warehouse knows. */
+function shownValue(
+  name: string,
+  state: SessionState,
+): { readonly label: string; readonly value: string } | undefined {
+  const alias = settingAliases[name.toLowerCase()] ?? name
+  if (alias === "transaction_isolation")
+    return { label: alias, value: currentIsolation(state) }
+  if (alias.toLowerCase() === "is_superuser") return { label: "is_superuser", value: "off" }
+  if (alias.toLowerCase() === "session_authorization")
+    return { label: "session_authorization", value: state.origin.identity.user }
+  const entry = settingRule(alias)
+  if (entry !== undefined) return { label: entry.name, value: state.settings.get(alias) }
+  const reported = state.origin.rooms.serverFacts().parameters.get(alias.toLowerCase())
+  return reported === undefined ? undefined : { label: alias.toLowerCase(), value: reported }
+}
+
+function currentIsolation(state: SessionState): string {
+  const level = state.transaction.isExplicit ? state.transaction.isolation : undefined
+  return level ?? state.settings.get("default_transaction_isolation")
+}
+
+function show(name: string, state: SessionState, formats: readonly FormatCode[]): CommandOutcome {
+  if (name.toLowerCase() === "sluice.last")
+    return done(lastReportResult(state.lastReport, formats))
+  const shown = shownValue(name, state)
+  if (shown === undefined) {
+    if (state.origin.rooms.engine === "postgres") return forward
+    throw unknownSetting(name)
+  }
+  return done(
+    localResult([{ name: shown.label, type: "text" }], [[shown.value]], { tag: "SHOW", formats }),
+  )
+}
+
+const factTypes: Readonly<Record<FactColumn["fact"]["kind"], LocalColumn["type"]>> = {
+  version: "text",
+  current_schema: "name",
+  current_database: "name",
+  current_user: "name",
+  session_user: "name",
+  backend_pid: "int4",
+  current_setting: "text",
+  set_config: "text",
+}
+
+export function factColumns(columns: readonly FactColumn[]): readonly LocalColumn[] {
+  return columns.map((column) => ({ name: column.label, type: factTypes[column.fact.kind] }))
+}
+
+function facts(
+  columns: readonly FactColumn[],
+  state: SessionState,
+  formats: readonly FormatCode[],
+): CommandOutcome | Promise<CommandOutcome> {
+  // Only current_setting of a setting that the gateway does not keep needs the warehouse, and set_config its time zones.
+  const isForeign = columns.some(
+    ({ fact }) => fact.kind === "current_setting" && shownValue(fact.name, state) === undefined,
+  )
+  if (isForeign && state.origin.rooms.engine === "postgres") return forward
+  const values = columns.map((column) => factValue(column, state))
+  const finish = (row: readonly LocalValue[]): CommandOutcome =>
+    done(localResult(factColumns(columns), [row], { tag: "SELECT 1", formats }))
+  if (values.some((value) => value instanceof Promise)) return Promise.all(values).then(finish)
+  return finish(values as LocalValue[])
+}
+
+function factValue(column: FactColumn, state: SessionState): LocalValue | Promise<LocalValue> {
+  const { fact } = column
+  switch (fact.kind) {
+    case "version":
+      return state.origin.rooms.serverFacts().versionText
+    case "current_schema":
+      return currentSchema(state)
+    case "current_database":
+      return state.origin.database
+    case "current_user":
+    case "session_user":
+      return state.origin.identity.user
+    case "backend_pid":
+      return state.origin.processId
+    case "current_setting": {
+      const shown = shownValue(fact.name, state)
+      if (shown === undefined && !fact.missingOk) throw unknownSetting(fact.name)
+      return shown?.value ?? null
+    }
+    case "set_config": {
+      const entry = changeable(fact.name)
+      const keep = (value: string): string => {
+        state.settings.set(entry, value, fact.isLocal)
+        return value
+      }
+      const value = canonicalValue(entry, valuesOfText(entry, fact.value), state)
+      return typeof value === "string" ? keep(value) : value.then(keep)
+    }
+    default:
+      return unreachable(fact)
+  }
+}
+
+/** The first schema of search_path that exists (PostgreSQL manual, current_schema); NULL when none does. */
+function currentSchema(state: SessionState): string | null {
+  return (
+    state.settings.view.searchPath.find((schema) => state.origin.rooms.hasSchema(schema)) ?? null
+  )
+}
+
+function discard(target: string, state: SessionState): CommandOutcome {
+  if (target === "all") {
+    if (state.transaction.isExplicit)
+      throw new GatewayError({
+        sqlState: SqlState.ActiveSqlTransaction,
+        reason: "transaction_state",
+        message: "DISCARD ALL cannot run inside a transaction block",
+      })
+    state.cursors.close(undefined)
+    state.settings.resetAll()
+  }
+  return done(commandResult(`DISCARD ${target.toUpperCase()}`))
+}
+
+function fetch(
+  command: Extract<SessionCommand, { kind: "fetch" }>,
+  state: SessionState,
+): CommandOutcome {
+  const cursor = state.cursors.get(command.cursor)
+  if (command.direction !== "forward" || command.count < 0) throw forwardOnly()
+  return done(new FetchedRows(cursor.result, command.count, command.isMove))
+}

@@ -1,0 +1,84 @@
+import type { Identity } from "../core/identity.ts"
+import type { StatementReport } from "../core/observation.ts"
+import { AbortScope } from "../pipeline/abort-scope.ts"
+import type { Rooms } from "../pipeline/rooms.ts"
+import { TransactionScope } from "../pipeline/transaction-scope.ts"
+import type { SqlCursors } from "./sql-cursors.ts"
+import type { SessionSettings } from "./settings.ts"
+import { durationMs } from "./setting-values.ts"
+import type { SessionTransaction } from "./transaction.ts"
+
+/** Who and where: fixed at login. */
+export type SessionOrigin = {
+  readonly identity: Identity
+  /** The startup packet's database: it chose the warehouse. */
+  readonly database: string
+  readonly processId: number
+  readonly rooms: Rooms
+}
+
+export type SessionLimits = {
+  /** Bytes of unread rows of open cursors kept aside while another statement of the same transaction runs. */
+  readonly spoolBytesMax: number
+  /** Unsent bytes after which a session produces nothing more until the client reads. */
+  readonly outputBytesMax: number
+  /** Bytes received and not yet processed after which a session stops reading. */
+  readonly pendingBytesMax: number
+  /** Named prepared statements and portals of one session. */
+  readonly namedObjectsMax: number
+  /** 0 = none. */
+  readonly idleSessionTimeoutMs: number
+  readonly idleInTransactionTimeoutMs: number
+}
+
+/** What the parts of one session share. */
+export class SessionState {
+  readonly origin: SessionOrigin
+  readonly settings: SessionSettings
+  readonly transaction: SessionTransaction
+  readonly cursors: SqlCursors
+  readonly limits: SessionLimits
+  /** The warehouse's side of the explicit transaction; undefined outside one. */
+  scope: TransactionScope | undefined
+  /** Of the statement that runs now, or of the next one. */
+  abort = new AbortScope()
+  /** Report of the last statement that asked for data: `SHOW sluice.last`. */
+  lastReport: StatementReport | undefined
+
+  constructor(
+    origin: SessionOrigin,
+    parts: {
+      readonly settings: SessionSettings
+      readonly transaction: SessionTransaction
+      readonly cursors: SqlCursors
+      readonly limits: SessionLimits
+    },
+  ) {
+    this.origin = origin
+    this.settings = parts.settings
+    this.transaction = parts.transaction
+    this.cursors = parts.cursors
+    this.limits = parts.limits
+  }
+
+  openScope(): void {
+    this.scope = new TransactionScope(
+      this.transaction.isolation ??
+        defaultIsolation(this.settings.get("default_transaction_isolation")),
+    )
+  }
+
+  get statementTimeoutMs(): number {
+    const text = this.settings.get("statement_timeout")
+    return text === "0" ? 0 : durationMs("statement_timeout", text)
+  }
+
+  get caching(): "on" | "off" | "refresh" {
+    const value = this.settings.get("sluice.cache")
+    return value === "off" || value === "refresh" ? value : "on"
+  }
+}
+
+function defaultIsolation(text: string): "repeatable read" | "serializable" | undefined {
+  return text === "repeatable read" || text === "serializable" ? text : undefined
+}

@@ -1,0 +1,407 @@
+import type { Socket } from "node:net"
+import { GatewayError, toGatewayError } from "../core/errors.ts"
+import type { StatementEnd, StatementReport } from "../core/observation.ts"
+import { SqlState } from "../core/sql-state.ts"
+import { AbortScope } from "../pipeline/abort-scope.ts"
+import {
+  errorFields,
+  errorResponse,
+  parameterStatus,
+  readyForQuery,
+} from "../wire/backend-messages.ts"
+import type { FrameSplitter } from "../wire/frame-splitter.ts"
+import { decodeFrontend } from "../wire/frontend-decoder.ts"
+import type { FrontendMessage } from "../wire/frontend-messages.ts"
+import { Delivery, outcomeOf } from "./delivery.ts"
+import { ExtendedQuery } from "./extended-query.ts"
+import { NamedObjects } from "./named-objects.ts"
+import { Output } from "./output.ts"
+import { type Phase, phaseAfter, phaseAfterError, step } from "./phases.ts"
+import type { Cancellable } from "./registry.ts"
+import { SessionState, type SessionLimits, type SessionOrigin } from "./session-state.ts"
+import { allSettings } from "./setting-table.ts"
+import type { SessionSettings } from "./settings.ts"
+import { simpleQuery } from "./simple-query.ts"
+import { SqlCursors } from "./sql-cursors.ts"
+import { SessionTransaction } from "./transaction.ts"
+
+export type SessionEvents = {
+  statementFinished(report: StatementReport | undefined, end: StatementEnd): void
+  /** A bug of ours reached a client: for the log. */
+  failed(error: GatewayError): void
+  cancelled(by: "client" | "closed_socket"): void
+  closed(): void
+}
+
+export type SessionInit = {
+  readonly socket: Socket
+  readonly splitter: FrameSplitter
+  readonly origin: SessionOrigin
+  readonly settings: SessionSettings
+  readonly limits: SessionLimits
+  readonly events: SessionEvents
+}
+
+const reportedSettings = allSettings().filter((entry) => entry.isReported)
+
+/**
+ * One authenticated connection, from its first ReadyForQuery to its end. Messages are handled one after another in the
+ * order they came; what a message needs to wait for stops the next one, not the event loop. Everything that one turn of the
+ * event loop produces is written at once.
+ */
+export class Session implements Cancellable {
+  readonly #socket: Socket
+  readonly #splitter: FrameSplitter
+  readonly #state: SessionState
+  readonly #output: Output
+  readonly #delivery: Delivery
+  readonly #objects: NamedObjects
+  readonly #extended: ExtendedQuery
+  readonly #events: SessionEvents
+  readonly #reported = new Map<string, string>()
+  #phase: Phase = "ready"
+  #isBusy = false
+  #isDraining = false
+  /** The client has closed its side. */
+  #hasEnded = false
+  #isClosed = false
+
+  constructor(init: SessionInit) {
+    const { socket, settings, limits } = init
+    this.#socket = socket
+    this.#splitter = init.splitter
+    this.#events = init.events
+    this.#output = new Output(socket, limits.outputBytesMax)
+    this.#state = new SessionState(init.origin, {
+      settings,
+      transaction: new SessionTransaction(settings),
+      cursors: new SqlCursors(limits.namedObjectsMax),
+      limits,
+    })
+    this.#delivery = new Delivery(
+      this.#output,
+      (_statement, report, end) => this.#events.statementFinished(report, end),
+      () => settings.get("client_min_messages"),
+    )
+    this.#objects = new NamedObjects(limits.namedObjectsMax)
+    this.#extended = new ExtendedQuery(this.#state, this.#objects, this.#delivery)
+  }
+
+  /** Takes the socket over from the login, with what the client may have sent behind its last message. */
+  start(greeting: readonly Buffer[]): void {
+    for (const message of greeting) this.#output.write(message)
+    for (const entry of reportedSettings)
+      this.#reported.set(entry.name, this.#state.settings.get(entry.name))
+    this.#state.transaction.beginImplicit()
+    this.#socket.on("data", (chunk: Buffer) => this.#onData(chunk))
+    this.#socket.on("end", () => this.#onEnd())
+    this.#socket.on("error", () => this.#onClose())
+    this.#socket.on("close", () => this.#onClose())
+    this.#socket.on("timeout", () => this.#onIdleTimeout())
+    this.#ready()
+    this.#output.flush()
+    this.#drain()
+    this.#socket.resume()
+  }
+
+  /** True while a message is being handled that must wait for something. */
+  get isBusy(): boolean {
+    return this.#isBusy
+  }
+
+  cancelByClient(): void {
+    if (!this.#isBusy) return
+    this.#events.cancelled("client")
+    this.#state.abort.abort(
+      new GatewayError({
+        sqlState: SqlState.QueryCanceled,
+        reason: "cancelled",
+        message: "canceling statement due to user request",
+      }),
+    )
+  }
+
+  /** Shutdown: an idle session ends now, a busy one after its statement. */
+  drain(): void {
+    this.#isDraining = true
+    if (!this.#isBusy && !this.#state.transaction.isExplicit) this.#end(shuttingDown())
+  }
+
+  /** The end of patience: whatever still runs is cancelled. */
+  terminate(): void {
+    this.#state.abort.abort(shuttingDown())
+    this.#end(shuttingDown())
+  }
+
+  #onData(chunk: Buffer): void {
+    try {
+      this.#splitter.push(chunk)
+      if (this.#isBusy) this.#boundPending()
+      else this.#drain()
+    } catch (thrown) {
+      this.#end(toGatewayError(thrown))
+    }
+  }
+
+  /** A client that pipelines while a statement runs is read up to a bound, so that its closing is noticed meanwhile. */
+  #boundPending(): void {
+    if (this.#splitter.pendingBytes > this.#state.limits.pendingBytesMax) this.#socket.pause()
+  }
+
+  #drain(): void {
+    while (!this.#isBusy && this.#phase !== "closed") {
+      if (this.#output.isFull) {
+        this.#wait(this.#output.drained())
+        break
+      }
+      const pending = this.#next()
+      if (pending === "nothing") break
+      if (pending !== undefined) {
+        this.#wait(pending)
+        break
+      }
+    }
+    this.#output.flush()
+    if (this.#hasEnded && !this.#isBusy) this.#close()
+  }
+
+  #wait(pending: Promise<void>): void {
+    this.#isBusy = true
+    pending.then(
+      () => this.#resume(),
+      (thrown: unknown) => {
+        this.#isBusy = false
+        this.#end(toGatewayError(thrown))
+        this.#release()
+      },
+    )
+  }
+
+  #resume(): void {
+    this.#isBusy = false
+    if (this.#phase === "closed") {
+      this.#release()
+      return
+    }
+    if (this.#socket.isPaused()) this.#socket.resume()
+    this.#drain()
+  }
+
+  /** Handles the next message that is whole. Protocol violations that leave no way to go on are thrown. */
+  #next(): undefined | Promise<void> | "nothing" {
+    try {
+      if (!this.#splitter.next()) return "nothing"
+    } catch (thrown) {
+      this.#end(toGatewayError(thrown))
+      return undefined
+    }
+    const { type, bytes, start, end } = this.#splitter
+    let message: FrontendMessage
+    try {
+      message = decodeFrontend(type, bytes, start, end)
+    } catch (thrown) {
+      return this.#onUndecodable(type, toGatewayError(thrown))
+    }
+    if (step(this.#phase, message) === "discard") return undefined
+    this.#phase = phaseAfter(this.#phase, message)
+    let pending: void | Promise<void>
+    try {
+      pending = this.#handle(message)
+    } catch (thrown) {
+      return this.#fail(message, thrown)
+    }
+    if (pending === undefined) return undefined
+    return pending.catch((thrown: unknown) => this.#fail(message, thrown))
+  }
+
+  #handle(message: FrontendMessage): void | Promise<void> {
+    switch (message.kind) {
+      case "Query": {
+        this.#extended.forget()
+        const pending = simpleQuery(message.sql, this.#state, this.#delivery)
+        return pending === undefined ? this.#ready() : pending.then(() => this.#ready())
+      }
+      case "Parse":
+        return this.#extended.parse(message)
+      case "Bind":
+        return this.#extended.bind(message)
+      case "Describe":
+        return this.#extended.describe(message)
+      case "Execute":
+        return this.#extended.execute(message)
+      case "Close":
+        return this.#extended.close(message)
+      case "Flush":
+        return this.#extended.settle()
+      case "Sync":
+        return this.#sync()
+      case "Terminate":
+        this.#phase = "closed"
+        this.#close()
+        return undefined
+      case "FunctionCall":
+        throw functionCallRefused()
+      case "CopyData":
+      case "CopyDone":
+      case "CopyFail":
+        // Outside COPY these are read and dropped (PostgreSQL manual, 54.2.6).
+        return undefined
+    }
+  }
+
+  #sync(): void | Promise<void> {
+    const finish = (): void => {
+      this.#state.transaction.endImplicit()
+      this.#state.transaction.beginImplicit()
+      this.#ready()
+    }
+    const pending = this.#extended.settle()
+    return pending === undefined ? finish() : pending.then(finish)
+  }
+
+  /** ReadyForQuery, with what has changed before it, and a fresh start for the next statement. */
+  #ready(): void {
+    const { transaction, settings } = this.#state
+    if (!transaction.isExplicit) {
+      this.#objects.closePortals()
+      transaction.beginImplicit()
+    }
+    for (const entry of reportedSettings) {
+      const value = settings.get(entry.name)
+      if (this.#reported.get(entry.name) === value) continue
+      this.#reported.set(entry.name, value)
+      this.#output.write(parameterStatus(entry.name, value))
+    }
+    this.#output.write(readyForQuery(transaction.status))
+    if (this.#state.abort.isAborted || this.#state.abort.isUsed) this.#state.abort = new AbortScope()
+    this.#armIdleTimeout(transaction.isExplicit)
+    if (this.#isDraining && !transaction.isExplicit) this.#end(shuttingDown())
+  }
+
+  #armIdleTimeout(isInTransaction: boolean): void {
+    const { idleSessionTimeoutMs, idleInTransactionTimeoutMs } = this.#state.limits
+    const timeoutMs = isInTransaction ? idleInTransactionTimeoutMs : idleSessionTimeoutMs
+    if (this.#socket.timeout !== timeoutMs && (timeoutMs > 0 || this.#socket.timeout))
+      this.#socket.setTimeout(timeoutMs)
+  }
+
+  #onIdleTimeout(): void {
+    if (this.#isBusy || this.#phase === "closed") return
+    this.#end(
+      new GatewayError({
+        sqlState: this.#state.transaction.isExplicit ? "25P03" : SqlState.IdleSessionTimeout,
+        reason: "idle_timeout",
+        severity: "FATAL",
+        message: this.#state.transaction.isExplicit
+          ? "terminating connection due to idle-in-transaction timeout"
+          : "terminating connection due to idle-session timeout",
+      }),
+    )
+  }
+
+  /** One error of one message: told to the client, and the rest of the batch skipped. */
+  #fail(message: FrontendMessage, thrown: unknown): undefined | Promise<void> {
+    const error = toGatewayError(thrown)
+    this.#extended.forget()
+    this.#delivery.end(outcomeOf(error), error)
+    if (error.reason === "invariant_violation") this.#events.failed(error)
+    if (error.severity === "FATAL") {
+      this.#end(error)
+      return undefined
+    }
+    this.#state.transaction.fail()
+    this.#output.write(errorResponse(errorFields(error)))
+    this.#phase = phaseAfterError(message)
+    if (this.#phase === "ready") this.#ready()
+    return undefined
+  }
+
+  /** A malformed body in a sound frame. PostgreSQL answers in the phase that the message's type would have led to. */
+  #onUndecodable(type: number, error: GatewayError): undefined {
+    if (error.severity === "FATAL") {
+      this.#end(error)
+      return undefined
+    }
+    if (this.#phase === "skipping") return undefined
+    const isSimple = type === 0x51
+    this.#fail(isSimple ? { kind: "Query", sql: "" } : { kind: "Flush" }, error)
+    return undefined
+  }
+
+  /** The client will send nothing more. What it asked for before is still answered if it listens. */
+  #onEnd(): void {
+    this.#hasEnded = true
+    if (!this.#isBusy) {
+      this.#close()
+      return
+    }
+    // A closed socket and a half-closed one look alike until something is written: a message that every client may get at any
+    // time (PostgreSQL manual, 54.2.7) brings a reset back from a closed one, and that cancels the statement.
+    this.#socket.write(
+      parameterStatus("client_encoding", this.#state.settings.get("client_encoding")),
+    )
+  }
+
+  #onClose(): void {
+    if (this.#isBusy) {
+      this.#events.cancelled("closed_socket")
+      this.#state.abort.abort(
+        new GatewayError({
+          sqlState: SqlState.QueryCanceled,
+          reason: "cancelled",
+          message: "canceling statement because the client has gone",
+        }),
+      )
+    }
+    this.#close()
+  }
+
+  /** Ends the session with a FATAL error. */
+  #end(error: GatewayError): void {
+    if (this.#phase === "closed") return
+    if (error.reason === "invariant_violation") this.#events.failed(error)
+    this.#delivery.end(outcomeOf(error), error)
+    this.#output.write(errorResponse(errorFields(error, { severity: "FATAL" })))
+    this.#phase = "closed"
+    this.#close()
+  }
+
+  #close(): void {
+    this.#phase = "closed"
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#output.flush()
+    this.#output.close()
+    this.#socket.end()
+    // What a running statement uses is given back when it has ended, which the cancel before brings about.
+    if (!this.#isBusy) this.#release()
+    this.#events.closed()
+  }
+
+  /** Gives back everything that may hold a lease. */
+  #release(): void {
+    this.#objects.closePortals()
+    this.#state.cursors.close(undefined)
+    this.#state.scope?.end().catch((thrown: unknown) => this.#events.failed(toGatewayError(thrown)))
+    this.#state.scope = undefined
+  }
+}
+
+function shuttingDown(): GatewayError {
+  return new GatewayError({
+    sqlState: SqlState.AdminShutdown,
+    reason: "draining",
+    severity: "FATAL",
+    message: "terminating connection due to administrator command",
+  })
+}
+
+function functionCallRefused(): GatewayError {
+  return new GatewayError({
+    sqlState: SqlState.FeatureNotSupported,
+    reason: "construct_unsupported",
+    message: "the function-call protocol is not supported by this gateway",
+    hint: "Call the function by SELECT.",
+  })
+}
+

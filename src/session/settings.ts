@@ -1,0 +1,131 @@
+import { hash } from "node:crypto"
+import type { SettingsView } from "../core/settings.ts"
+import { allSettings, type SettingRule, settingRule } from "./setting-table.ts"
+import { splitIdentifiers } from "./setting-values.ts"
+
+/** Values that hold when nothing was set: the warehouse's own defaults over the table's. Shared by all sessions of a route. */
+export type SettingDefaults = ReadonlyMap<string, string>
+
+export function settingDefaults(warehouse: ReadonlyMap<string, string>): SettingDefaults {
+  const known = new Map([...warehouse].map(([name, value]) => [name.toLowerCase(), value]))
+  return new Map(
+    allSettings().map((entry) => {
+      const name = entry.name.toLowerCase()
+      const isOwn = entry.scope === "local"
+      return [name, isOwn ? entry.initial : (known.get(name) ?? entry.initial)]
+    }),
+  )
+}
+
+/** Views kept for reuse: sessions of one tool use the same few settings, and memo tables key on the digest. */
+const viewsMax = 1_000
+const views = new Map<string, SettingsView>()
+
+function viewOf(values: ReadonlyMap<string, string>, user: string): SettingsView {
+  const text = JSON.stringify([user, ...[...values].toSorted(([a], [b]) => (a < b ? -1 : 1))])
+  const known = views.get(text)
+  if (known !== undefined) return known
+  if (views.size >= viewsMax) views.clear()
+  const searchPath = splitIdentifiers("search_path", values.get("search_path") ?? "").map(
+    (schema) => (schema === "$user" ? user : schema),
+  )
+  const changing = [...values].filter(
+    ([name]) => name !== "search_path" && settingRule(name)?.scope === "bytes",
+  )
+  const bytesDigest = hash(
+    "sha256",
+    JSON.stringify([searchPath, changing.toSorted(([a], [b]) => (a < b ? -1 : 1))]),
+  )
+  const replayed = [...values].filter(([name]) => settingRule(name)?.scope !== "local")
+  const view: SettingsView = { values: new Map(replayed), searchPath, bytesDigest }
+  views.set(text, view)
+  return view
+}
+
+/** One level of settings: what SET left, and what SET LOCAL laid over it until the transaction ends. */
+type Layer = {
+  readonly session: ReadonlyMap<string, string>
+  readonly local: ReadonlyMap<string, string>
+}
+
+const nothing: ReadonlyMap<string, string> = new Map()
+
+/**
+ * The virtual settings of one session with PostgreSQL's transactional semantics (manual, SET): ROLLBACK undoes a SET, SET
+ * LOCAL ends with the transaction, ROLLBACK TO a savepoint undoes what came after it.
+ */
+export class SessionSettings {
+  readonly #defaults: SettingDefaults
+  readonly #user: string
+  #layer: Layer = { session: nothing, local: nothing }
+  /** What RESET goes back to: the values of the startup packet. */
+  #startup: ReadonlyMap<string, string> = nothing
+  #view: SettingsView | undefined
+  #shown: ReadonlyMap<string, string> | undefined
+
+  constructor(defaults: SettingDefaults, user: string) {
+    this.#defaults = defaults
+    this.#user = user
+  }
+
+  /** Effective values of all settings of the table, by lower-case name. */
+  get values(): ReadonlyMap<string, string> {
+    this.#shown ??= new Map([...this.#defaults, ...this.#layer.session, ...this.#layer.local])
+    return this.#shown
+  }
+
+  get view(): SettingsView {
+    this.#view ??= viewOf(this.values, this.#user)
+    return this.#view
+  }
+
+  get(name: string): string {
+    return this.values.get(name.toLowerCase()) ?? ""
+  }
+
+  /** `undefined` as value means DEFAULT. */
+  set(entry: SettingRule, value: string | undefined, isLocal: boolean): void {
+    const name = entry.name.toLowerCase()
+    const chosen = value ?? this.#startup.get(name) ?? this.#defaults.get(name) ?? entry.initial
+    if (isLocal) {
+      this.#change({ ...this.#layer, local: new Map([...this.#layer.local, [name, chosen]]) })
+      return
+    }
+    const local = new Map(this.#layer.local)
+    local.delete(name)
+    this.#change({ session: new Map([...this.#layer.session, [name, chosen]]), local })
+  }
+
+  resetAll(): void {
+    this.#change({ session: this.#startup, local: nothing })
+  }
+
+  /** Called once, after the startup packet's settings were applied. */
+  keepAsStartup(): void {
+    this.#startup = this.#layer.session
+  }
+
+  /** A mark to go back to: at BEGIN, at SAVEPOINT, at the start of an implicit transaction. */
+  mark(): SettingsMark {
+    return this.#layer as unknown as SettingsMark
+  }
+
+  restore(mark: SettingsMark): void {
+    const layer = mark as unknown as Layer
+    if (layer !== this.#layer) this.#change(layer)
+  }
+
+  /** The transaction ended well: SET stays, SET LOCAL goes. */
+  endLocal(): void {
+    if (this.#layer.local.size > 0) this.#change({ session: this.#layer.session, local: nothing })
+  }
+
+  #change(layer: Layer): void {
+    this.#layer = layer
+    this.#view = undefined
+    this.#shown = undefined
+  }
+}
+
+/** Opaque: only SessionSettings looks inside. */
+export type SettingsMark = { readonly __brand: "SettingsMark" }

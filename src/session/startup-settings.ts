@@ -1,0 +1,69 @@
+import { GatewayError } from "../core/errors.ts"
+import { SqlState } from "../core/sql-state.ts"
+import { AbortScope } from "../pipeline/abort-scope.ts"
+import { canonicalValue } from "./session-commands.ts"
+import type { SessionOrigin } from "./session-state.ts"
+import { settingRule, valuesOfText } from "./setting-table.ts"
+import type { SessionSettings } from "./settings.ts"
+
+/** Startup parameters that are no settings (PostgreSQL manual, 54.2.1). */
+const notSettings: ReadonlySet<string> = new Set(["user", "database", "options", "replication"])
+
+/**
+ * Applies the startup packet's settings: its own pairs, and `-c name=value` inside `options`. What is not on the allow-list is
+ * refused by name, because a client that asked for it must not believe it has it.
+ */
+export async function applyStartupSettings(
+  parameters: ReadonlyMap<string, string>,
+  settings: SessionSettings,
+  origin: SessionOrigin,
+): Promise<void> {
+  if (parameters.has("replication") && !isOff(parameters.get("replication")))
+    throw refused("replication")
+  const asked = [
+    ...optionSettings(parameters.get("options") ?? ""),
+    ...[...parameters].filter(([name]) => !notSettings.has(name)),
+  ]
+  for (const [name, value] of asked) {
+    const entry = settingRule(name)
+    if (entry === undefined) throw refused(name)
+    const state = { settings, origin, abort: new AbortScope() }
+    settings.set(entry, await canonicalValue(entry, valuesOfText(entry, value), state), false)
+  }
+  settings.keepAsStartup()
+}
+
+function isOff(value: string | undefined): boolean {
+  return value === undefined || /^(false|off|no|0)$/i.test(value)
+}
+
+/** `-c name=value`, `-cname=value` and `--name=value`, split at blanks; a backslash escapes a blank (PostgreSQL manual, 32.1.2). */
+function optionSettings(options: string): (readonly [string, string])[] {
+  const words = [...options.matchAll(/(?:\\.|[^\s\\])+/gs)].map(([word]) =>
+    word.replaceAll(/\\(.)/gs, "$1"),
+  )
+  const found: (readonly [string, string])[] = []
+  for (let index = 0; index < words.length; index += 1) {
+    let word = words[index] ?? ""
+    if (word === "-c") {
+      index += 1
+      word = words[index] ?? ""
+    } else if (word.startsWith("-c")) word = word.slice(2)
+    else if (word.startsWith("--")) word = word.slice(2)
+    else throw refused(word)
+    const at = word.indexOf("=")
+    if (at <= 0) throw refused(word)
+    found.push([word.slice(0, at).replaceAll("-", "_"), word.slice(at + 1)])
+  }
+  return found
+}
+
+function refused(name: string): GatewayError {
+  return new GatewayError({
+    sqlState: SqlState.FeatureNotSupported,
+    reason: "startup_setting_refused",
+    severity: "FATAL",
+    message: `startup setting "${name}" is not supported by this gateway`,
+    hint: "docs/ERRORS.md lists the settings that a session may change.",
+  })
+}

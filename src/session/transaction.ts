@@ -1,0 +1,122 @@
+import { GatewayError } from "../core/errors.ts"
+import { SqlState } from "../core/sql-state.ts"
+import type { IsolationLevel } from "../core/statement.ts"
+import type { SessionSettings, SettingsMark } from "./settings.ts"
+
+/** Savepoints one transaction may hold open; each keeps a settings mark. */
+const savepointsMax = 10_000
+
+type Savepoint = { readonly name: string; readonly mark: SettingsMark }
+
+/**
+ * The session's transaction as the client sees it. It is virtual: the warehouse learns of it only when a statement must run
+ * inside one (pipeline/transaction-scope.ts).
+ *
+ *   idle ──BEGIN──▶ open ──error──▶ failed
+ *    ▲               │ ▲              │
+ *    └──COMMIT/ROLLBACK┘└─ROLLBACK TO─┘
+ *    └───────────────COMMIT (as ROLLBACK) / ROLLBACK──┘
+ */
+export class SessionTransaction {
+  readonly #settings: SessionSettings
+  #state: "idle" | "open" | "failed" = "idle"
+  #start: SettingsMark | undefined
+  /** Where the implicit transaction of a simple Query or of an unsynced batch began. */
+  #implicitStart: SettingsMark | undefined
+  #savepoints: Savepoint[] = []
+  isolation: IsolationLevel | undefined
+
+  constructor(settings: SessionSettings) {
+    this.#settings = settings
+  }
+
+  get status(): "I" | "T" | "E" {
+    if (this.#state === "idle") return "I"
+    return this.#state === "open" ? "T" : "E"
+  }
+
+  get isExplicit(): boolean {
+    return this.#state !== "idle"
+  }
+
+  get savepointNames(): readonly string[] {
+    return this.#savepoints.map((savepoint) => savepoint.name)
+  }
+
+  /** Called before the first statement of a simple Query, and after every Sync. */
+  beginImplicit(): void {
+    this.#implicitStart = this.#settings.mark()
+  }
+
+  /** The implicit transaction ended well. */
+  endImplicit(): void {
+    if (this.#state === "idle") this.#settings.endLocal()
+    this.#implicitStart = undefined
+  }
+
+  begin(isolation: IsolationLevel | undefined): void {
+    this.#state = "open"
+    // Within an implicit transaction BEGIN makes it explicit; what was SET before is part of it (PostgreSQL manual, 54.2.2.1).
+    this.#start = this.#implicitStart ?? this.#settings.mark()
+    this.isolation = isolation
+  }
+
+  commit(): void {
+    this.#settings.endLocal()
+    this.#end()
+  }
+
+  rollback(): void {
+    if (this.#start !== undefined) this.#settings.restore(this.#start)
+    this.#settings.endLocal()
+    this.#end()
+  }
+
+  /** An error: an open transaction fails; an implicit one is undone at once. */
+  fail(): void {
+    if (this.#state === "open") this.#state = "failed"
+    else if (this.#state === "idle" && this.#implicitStart !== undefined)
+      this.#settings.restore(this.#implicitStart)
+  }
+
+  savepoint(name: string): void {
+    if (this.#savepoints.length >= savepointsMax)
+      throw new GatewayError({
+        sqlState: SqlState.ProgramLimitExceeded,
+        reason: "transaction_state",
+        message: `too many savepoints in one transaction`,
+        hint: `At most ${savepointsMax} are kept.`,
+      })
+    this.#savepoints.push({ name, mark: this.#settings.mark() })
+  }
+
+  release(name: string): void {
+    this.#savepoints.length = this.#indexOf(name)
+  }
+
+  rollbackTo(name: string): void {
+    const index = this.#indexOf(name)
+    const savepoint = this.#savepoints[index]
+    if (savepoint !== undefined) this.#settings.restore(savepoint.mark)
+    this.#savepoints.length = index + 1
+    this.#state = "open"
+  }
+
+  #indexOf(name: string): number {
+    const index = this.#savepoints.findLastIndex((savepoint) => savepoint.name === name)
+    if (index >= 0) return index
+    throw new GatewayError({
+      sqlState: SqlState.InvalidSavepointSpecification,
+      reason: "transaction_state",
+      message: `savepoint "${name}" does not exist`,
+    })
+  }
+
+  #end(): void {
+    this.#state = "idle"
+    this.#start = undefined
+    this.#savepoints = []
+    this.isolation = undefined
+    this.#implicitStart = this.#settings.mark()
+  }
+}

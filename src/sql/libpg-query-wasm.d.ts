@@ -1,0 +1,27 @@
+/**
+ * The Emscripten factory that the package's own entry point wraps. Sluice calls it directly, because an instance that
+ * threw out of WebAssembly must be replaced (parser-instance.ts) and the entry point keeps one for ever.
+ */
+declare module "libpg-query/wasm/libpg-query.js" {
+  export type PgQueryInstance = {
+    readonly HEAPU8: Uint8Array
+    _malloc(bytes: number): number
+    _free(pointer: number): void
+    _wasm_parse_query_raw(text: number): number
+    _wasm_free_parse_result(result: number): void
+    _wasm_scan(text: number): number
+    _wasm_free_string(text: number): void
+    getValue(pointer: number, type: "i32"): number
+    UTF8ToString(pointer: number): string
+  }
+
+  export type PgQueryOptions = {
+    instantiateWasm(
+      imports: WebAssembly.Imports,
+      receive: (instance: WebAssembly.Instance) => void,
+    ): void
+  }
+
+  const createInstance: (options: PgQueryOptions) => Promise<PgQueryInstance>
+  export default createInstance
+}

@@ -1,0 +1,128 @@
+import { readFile } from "node:fs/promises"
+import { fileURLToPath } from "node:url"
+import createInstance, { type PgQueryInstance } from "libpg-query/wasm/libpg-query.js"
+import { InvariantViolation } from "../core/errors.ts"
+import { invalidText, statementTooComplex, syntaxError } from "./parse-errors.ts"
+
+/**
+ * Instances of PostgreSQL's parser in WebAssembly.
+ *
+ * A statement nested too deeply overflows V8's stack inside the parser. That exception skips PostgreSQL's own error
+ * handling, and the instance it left behind is broken: after 30 to 60 such statements it was seen to trap on `SELECT 1`
+ * or to loop for ever. So one that threw is never used again; a spare takes its place, and the next spare is made from
+ * the already compiled module (about 1 ms).
+ */
+
+let compiled: WebAssembly.Module | undefined
+let current: PgQueryInstance | undefined
+let spare: PgQueryInstance | undefined
+
+async function makeInstance(module: WebAssembly.Module): Promise<PgQueryInstance> {
+  return createInstance({
+    instantiateWasm: (imports, receive) => receive(new WebAssembly.Instance(module, imports)),
+  })
+}
+
+/** Makes the parser ready in this thread. Everything else in this room may be called synchronously after it. */
+export async function loadInstances(): Promise<void> {
+  if (current !== undefined) return
+  const path = fileURLToPath(import.meta.resolve("libpg-query/wasm/libpg-query.wasm"))
+  compiled = await WebAssembly.compile(await readFile(path))
+  spare = await makeInstance(compiled)
+  current ??= await makeInstance(compiled)
+}
+
+function condemn(): void {
+  current = spare
+  spare = undefined
+  if (compiled === undefined) return
+  makeInstance(compiled).then(
+    (fresh) => {
+      if (current === undefined) current = fresh
+      else spare = fresh
+    },
+    () => undefined,
+  )
+}
+
+/** Runs `call` on the instance in use; replaces the instance when an exception came out of WebAssembly. */
+function withInstance<T>(call: (instance: PgQueryInstance) => T): T {
+  if (compiled === undefined) throw new InvariantViolation("loadParser() has not been awaited")
+  // Both instances fell in one synchronous stretch; the next one is a few microtasks away.
+  if (current === undefined) throw statementTooComplex()
+  try {
+    return call(current)
+  } catch (thrown) {
+    condemn()
+    throw statementTooComplex(thrown)
+  }
+}
+
+/** The text as the parser reads it: valid UTF-8 without NUL, which C would take for the end of the statement. */
+function encode(text: string): Buffer {
+  if (!text.isWellFormed() || text.includes("\0")) throw invalidText(text)
+  return Buffer.from(text, "utf8")
+}
+
+function copyIn(instance: PgQueryInstance, bytes: Buffer): number {
+  const pointer = instance._malloc(bytes.length + 1)
+  if (pointer === 0) throw new RangeError("the parser is out of memory")
+  instance.HEAPU8.set(bytes, pointer)
+  instance.HEAPU8[pointer + bytes.length] = 0
+  return pointer
+}
+
+type ParseOutcome =
+  | { readonly json: string }
+  | { readonly json: undefined; readonly message: string; readonly position: number }
+
+/** Layout of libpg_query's PgQueryParseResult {tree, stderr, error} and PgQueryError {message, function, file, line, position}. */
+function readOutcome(instance: PgQueryInstance, result: number): ParseOutcome {
+  const error = instance.getValue(result + 8, "i32")
+  if (error === 0) return { json: instance.UTF8ToString(instance.getValue(result, "i32")) }
+  return {
+    json: undefined,
+    message: instance.UTF8ToString(instance.getValue(error, "i32")),
+    position: instance.getValue(error + 16, "i32"),
+  }
+}
+
+export type RawParse = { readonly json: string; readonly bytes: Buffer }
+
+/**
+ * The parse tree of a whole text as libpg-query's JSON, and the text's bytes that its locations count. Throws
+ * 42601 with PostgreSQL's message and position, 54001 when the statement is too deep for the parser, 22021 for text that
+ * no PostgreSQL client can send.
+ */
+export function parseToJson(text: string): RawParse {
+  const bytes = encode(text)
+  const outcome = withInstance((instance): ParseOutcome => {
+    const pointer = copyIn(instance, bytes)
+    const result = instance._wasm_parse_query_raw(pointer)
+    if (result === 0) throw new RangeError("the parser is out of memory")
+    const read = readOutcome(instance, result)
+    instance._free(pointer)
+    instance._wasm_free_parse_result(result)
+    return read
+  })
+  if (outcome.json === undefined) throw syntaxError(outcome.message, outcome.position)
+  return { json: outcome.json, bytes }
+}
+
+/** Tokens of a text that is known to parse; offsets count bytes. */
+export type Token = { readonly start: number; readonly end: number; readonly tokenName: string }
+
+export function scanTokens(text: string): readonly Token[] {
+  const bytes = encode(text)
+  const json = withInstance((instance) => {
+    const pointer = copyIn(instance, bytes)
+    const result = instance._wasm_scan(pointer)
+    const read = instance.UTF8ToString(result)
+    instance._free(pointer)
+    instance._wasm_free_string(result)
+    return read
+  })
+  if (!json.startsWith("{")) throw syntaxError(json, 0)
+  const { tokens } = JSON.parse(json) as { tokens: Token[] }
+  return tokens
+}

@@ -1,0 +1,80 @@
+import { type DuckDBConnection, type DuckDBType, DuckDBTypeId, VARCHAR } from "@duckdb/node-api"
+import type { StatementDescription } from "../../core/result.ts"
+import type { Emitted } from "../../core/statement.ts"
+import { duckdbTypeOf } from "./parameter-types.ts"
+import { describeColumns } from "./result-stream.ts"
+import { PgOid, pgTypeOf } from "./type-map.ts"
+
+/**
+ * Types of parameters and columns without running. DuckDB's planner resolves parameters it can (`x = $1`, `$1::int`); a
+ * type that Parse declared comes first, and what is left is text, as in PostgreSQL. While any parameter is open DuckDB
+ * names no columns; then the statement is planned once more around NULLs of those types, for no rows.
+ */
+export async function describeStatement(
+  duck: DuckDBConnection,
+  statement: Emitted,
+  declared: readonly number[],
+): Promise<StatementDescription> {
+  const prepared = await duck.prepare(statement.text)
+  try {
+    const parameterTypes: number[] = []
+    const plannedTypes: DuckDBType[] = []
+    for (let index = 0; index < prepared.parameterCount; index++) {
+      const oid = declared[index] ?? 0
+      const found = typeOfParameter(() => prepared.parameterType(index + 1))
+      const type = duckdbTypeOf(oid) ?? found ?? VARCHAR
+      plannedTypes.push(type)
+      parameterTypes.push(oid === 0 || oid === PgOid.Unknown ? pgTypeOf(type).oid : oid)
+    }
+    const columnCount = prepared.columnCount
+    const isResolved = columnCount > 0 && prepared.columnTypeId(0) !== DuckDBTypeId.INVALID
+    if (isResolved) {
+      const columns = Array.from({ length: columnCount }, (_, index) => index)
+      const names = columns.map((index) => prepared.columnName(index))
+      const types = columns.map((index) => prepared.columnType(index))
+      return { parameterTypes, rowDescription: describeColumns(names, types, []) }
+    }
+    return { parameterTypes, rowDescription: await describeUnresolved(duck, statement, plannedTypes) }
+  } finally {
+    prepared.destroySync()
+  }
+}
+
+function typeOfParameter(read: () => DuckDBType): DuckDBType | undefined {
+  try {
+    const type = read()
+    const isOpen = type.typeId === DuckDBTypeId.INVALID || type.typeId === DuckDBTypeId.ANY
+    return isOpen || type.typeId === DuckDBTypeId.SQLNULL ? undefined : type
+  } catch {
+    return undefined
+  }
+}
+
+async function describeUnresolved(
+  duck: DuckDBConnection,
+  statement: Emitted,
+  types: readonly DuckDBType[],
+): Promise<Buffer> {
+  const result = await duck.run(
+    `SELECT * FROM (${statement.text}) AS described LIMIT 0`,
+    types.map(() => null),
+    [...types],
+  )
+  const found = result.columnNames()
+  const labels = labelsOf(statement)
+  // The outer SELECT * tells equal names apart by a suffix; the statement's own labels do not.
+  const names = labels?.length === found.length ? labels : found
+  return describeColumns(names, result.columnTypes(), [])
+}
+
+/** Output names as the (adapted) tree labels them; undefined when a star hides them. */
+function labelsOf(statement: Emitted): readonly string[] | undefined {
+  const raw = statement.ast as {
+    stmts?: readonly { stmt?: { SelectStmt?: { targetList?: readonly Target[] } } }[]
+  }
+  const targets = raw.stmts?.[0]?.stmt?.SelectStmt?.targetList
+  const labels = targets?.map((target) => target.ResTarget?.name)
+  return labels?.every((label) => label !== undefined) === true ? labels : undefined
+}
+
+type Target = { readonly ResTarget?: { readonly name?: string } }

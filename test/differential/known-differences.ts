@@ -1,0 +1,34 @@
+/** Where the gateway may answer otherwise than the origin, and why. Everything else must be equal byte for byte. */
+export type KnownDifference = {
+  readonly name: string
+  /** Tested against the SQL text of the statement. */
+  readonly text: RegExp
+  /** Tested against the description of the difference; undefined = any. */
+  readonly difference?: RegExp
+  readonly reason: string
+}
+
+export const knownDifferences: readonly KnownDifference[] = [
+  {
+    name: "virtual process ids",
+    text: /pg_backend_pid\s*\(/i,
+    reason:
+      "A session's process id is the gateway's own, unique over the fleet, so that a client can cancel by it; the backend's would name a connection that others use next.",
+  },
+  {
+    name: "terminate by virtual process id",
+    text: /pg_terminate_backend|pg_cancel_backend/i,
+    reason:
+      "Both functions are answered by the gateway for its own sessions; on the origin they ask the server's list of backends.",
+  },
+]
+
+export function knownDifference(
+  texts: readonly string[],
+  difference: string,
+): KnownDifference | undefined {
+  return knownDifferences.find(
+    (known) =>
+      texts.some((text) => known.text.test(text)) && (known.difference?.test(difference) ?? true),
+  )
+}
