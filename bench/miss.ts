@@ -59,15 +59,19 @@ async function streams(targets: readonly Target[]): Promise<StreamRounds[]> {
   return all
 }
 
+function added(ms: number): string {
+  return `${ms >= 0 ? "+" : ""}${figure(ms)}`
+}
+
 function latencyTable(measurements: readonly Measurement[], names: readonly string[]): Table {
   const rows = loads
     .filter((load) => load.clients === 1)
     .map((load) => {
       const p50 = (name: string): number => find(measurements, load.name, name)?.p50Ms ?? Number.NaN
-      const added = names
+      const cells = names
         .slice(1)
-        .map((name) => `${figure(p50(name))} (+${figure(p50(name) - p50("direct"))})`)
-      return [load.name, figure(p50("direct")), ...added]
+        .map((name) => `${figure(p50(name))} (${added(p50(name) - p50("direct"))})`)
+      return [load.name, figure(p50("direct")), ...cells]
     })
   return {
     title: "One client: p50 in ms, and what it adds to direct",
@@ -150,5 +154,5 @@ await publish(
       "Load generator and servers share the machine.",
     ],
   },
-  !options.isQuick,
+  options.isSaved,
 )

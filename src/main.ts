@@ -169,9 +169,7 @@ function makeListener(
         metrics.loginFailed(reason)
         sessionLog.info("login failed", { reason })
       },
-      statementFinished: (report, end) => {
-        if (report !== undefined) metrics.statementFinished(report, end)
-      },
+      statementFinished: (report, end) => metrics.statementFinished(report, end),
       cancelled: () => {},
       failed: (error) => sessionLog.error("internal error", { error }),
     },

@@ -6,8 +6,10 @@ export type BenchOptions = {
   readonly seconds: number
   /** Names of targets to measure; undefined = all. */
   readonly targets: readonly string[] | undefined
-  /** Short and small, to see that everything works; nothing is written to RESULTS.md. */
+  /** Short and small, to see that everything works. */
   readonly isQuick: boolean
+  /** Only whole runs are written to RESULTS.md: every target, and not quick. */
+  readonly isSaved: boolean
   /** Starts the gateway with Node's CPU profiler; the profile goes to `.cache/`. */
   readonly isProfiled: boolean
 }
@@ -16,7 +18,7 @@ const usage = `options:
   --quick            one short round, nothing saved
   --rounds N         interleaved rounds (default 5)
   --seconds N        length of one measurement (default 2)
-  --targets A,B      only these (direct, pgbouncer, pgpool, floor, sluice)
+  --targets A,B      only these beside direct (pgbouncer, pgpool, floor, sluice), nothing saved
   --profile          CPU profile of the gateway into .cache/
 `
 
@@ -41,6 +43,7 @@ function parse(): BenchOptions {
     seconds: count(values.seconds, values.quick ? 1 : 2, 600, "--seconds"),
     targets: values.targets?.split(","),
     isQuick: values.quick,
+    isSaved: !values.quick && values.targets === undefined,
     isProfiled: values.profile,
   }
 }

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
 import { connect } from "node:net"
 import { setTimeout as sleep } from "node:timers/promises"
+import { endWithThisProcess } from "../../test/support/child-end.ts"
 
 const stopWaitMsMax = 10_000
 const startWaitMsMax = 30_000
@@ -45,9 +46,7 @@ export function spawnPeer(options: SpawnOptions): PeerProcess {
     child.once("close", () => resolve())
     child.once("error", () => resolve())
   })
-  const killed = (): void => void child.kill("SIGKILL")
-  process.once("exit", killed)
-  child.once("exit", () => process.off("exit", killed))
+  endWithThisProcess(child)
   return {
     pid: child.pid ?? 0,
     child,

@@ -2,7 +2,11 @@ import { type Figures, type Load, pgbench } from "./pgbench.ts"
 import { median, spread } from "./statistics.ts"
 import type { Target } from "./target.ts"
 
-export type NamedLoad = Load & { readonly name: string }
+export type NamedLoad = Load & {
+  readonly name: string
+  /** Longer than the usual second, for loads whose log-ins alone take longer. */
+  readonly warmUpSeconds?: number
+}
 export type Entry = { readonly load: NamedLoad; readonly target: Target }
 
 /** Medians over all rounds of one load against one target. */
@@ -26,12 +30,8 @@ const warmUpSeconds = 1
 export async function inRounds(entries: readonly Entry[], rounds: number): Promise<Measurement[]> {
   const figures = new Map<Entry, Figures[]>()
   for (const entry of entries) {
-    await pgbench(entry.target, {
-      ...entry.load,
-      perSecond: 0,
-      seconds: warmUpSeconds,
-      sample: 0.01,
-    })
+    const seconds = Math.max(warmUpSeconds, entry.load.warmUpSeconds ?? 0)
+    await pgbench(entry.target, { ...entry.load, perSecond: 0, seconds, sample: 0.01 })
     figures.set(entry, [])
   }
   for (let round = 1; round <= rounds; round += 1)

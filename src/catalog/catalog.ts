@@ -33,7 +33,6 @@ export type CatalogState = {
 type Load = {
   readonly number: number
   readonly startedAtMs: number
-  readonly isForced: boolean
 }
 
 /**
@@ -46,7 +45,7 @@ export class Catalog {
   readonly #closing = new AbortController()
   #snapshot: CatalogSnapshot | undefined
   /** The load that made the snapshot. */
-  #loaded: Load = { number: 0, startedAtMs: Number.NEGATIVE_INFINITY, isForced: false }
+  #loaded: Load = { number: 0, startedAtMs: Number.NEGATIVE_INFINITY }
   /** Loads up to this number began before the warehouse changed, and what they read is not served. */
   #staleThrough = 0
   #running: Promise<CatalogSnapshot> | undefined
@@ -97,7 +96,8 @@ export class Catalog {
   /**
    * A snapshot from a load that started after this call: what an invalidation needs, because the load that is under way may
    * have read the catalogue before the change. At most one load runs and one waits, however many ask. Rejects with a
-   * GatewayError and leaves the catalogue stale when the load fails; an abort ends this caller's wait only.
+   * GatewayError when the load fails. The snapshot before stays in use then, so that an unreachable warehouse does not cost
+   * the hits; a caller that knows of a change calls `markStale`. An abort ends this caller's wait only.
    */
   async refreshNow(signal?: AbortSignal): Promise<CatalogSnapshot> {
     signal?.throwIfAborted()
@@ -128,13 +128,13 @@ export class Catalog {
   #loadInBackground(): void {
     if (this.#running !== undefined || this.#queued !== undefined) return
     if (this.#closing.signal.aborted) return
-    this.#start(false).catch(() => {
+    this.#start().catch(() => {
       // Counted and kept for `state` already; the next attempt follows the back-off.
     })
   }
 
   #loadAfterNow(): Promise<CatalogSnapshot> {
-    if (this.#running === undefined && this.#queued === undefined) return this.#start(true)
+    if (this.#running === undefined && this.#queued === undefined) return this.#start()
     this.#queued ??= this.#startAfterRunning()
     return this.#queued
   }
@@ -142,15 +142,15 @@ export class Catalog {
   async #startAfterRunning(): Promise<CatalogSnapshot> {
     while (this.#running !== undefined) await this.#running.catch(() => undefined)
     this.#queued = undefined
-    return this.#start(true)
+    return this.#start()
   }
 
-  #start(isForced: boolean): Promise<CatalogSnapshot> {
+  #start(): Promise<CatalogSnapshot> {
     this.#startedAtMs = this.#nowMs()
     this.#dueAtMs =
       this.#startedAtMs + Math.max(this.#options.minIntervalMs, this.#options.refreshMs)
     this.#loads += 1
-    const load = { number: this.#loads, startedAtMs: this.#startedAtMs, isForced }
+    const load = { number: this.#loads, startedAtMs: this.#startedAtMs }
     const running = this.#run(load).finally(() => {
       this.#running = undefined
       this.#finishedAtMs = this.#nowMs()
@@ -167,7 +167,7 @@ export class Catalog {
       signal.throwIfAborted()
       return this.#accept(await raceAbort(this.#options.load(signal), signal), load)
     } catch (thrown) {
-      throw this.#failed(timeout.aborted ? timeoutError(loadTimeoutMs, thrown) : thrown, load)
+      throw this.#failed(timeout.aborted ? timeoutError(loadTimeoutMs, thrown) : thrown)
     }
   }
 
@@ -180,14 +180,13 @@ export class Catalog {
     return snapshot
   }
 
-  #failed(thrown: unknown, load: Load): GatewayError {
+  #failed(thrown: unknown): GatewayError {
     const error = toGatewayError(thrown)
     const { backoffMs, backoffMsMax } = this.#options
     this.#dueAtMs = this.#nowMs() + Math.min(backoffMsMax, backoffMs * 2 ** this.#failuresInRow)
     this.#failuresInRow += 1
     this.#failures += 1
     this.#lastError = error
-    if (load.isForced) this.#staleThrough = Math.max(this.#staleThrough, load.number)
     return error
   }
 }

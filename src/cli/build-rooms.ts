@@ -1,18 +1,18 @@
-import { ResultCache } from "../cache/result-cache.ts"
 import { MemoryTokenStore } from "../cache/memory-token-store.ts"
+import { ResultCache } from "../cache/result-cache.ts"
 import { TtlClasses } from "../cache/ttl-classes.ts"
 import { Catalog } from "../catalog/catalog.ts"
 import type { Configuration, WarehouseConfiguration } from "../config/configuration.ts"
 import type { FillSkipReason } from "../core/observation.ts"
 import type { Log } from "../observe/log.ts"
+import { DescriptionMemo } from "../pipeline/description-memo.ts"
 import type { InvalidationTarget } from "../pipeline/invalidate.ts"
-import { DescriptionMemo } from "../pipeline/describe.ts"
-import { PlanMemo } from "../pipeline/plan.ts"
+import { PlanMemo } from "../pipeline/plan-memo.ts"
 import type { Rooms } from "../pipeline/rooms.ts"
 import { Policy } from "../policy/policy.ts"
 import { Pool, type PoolEvents } from "../pool/pool.ts"
 import { Router } from "../route/router.ts"
-import { settingDefaults, type SettingDefaults } from "../session/settings.ts"
+import { type SettingDefaults, settingDefaults } from "../session/settings.ts"
 import { loadParser } from "../sql/parser.ts"
 import { StatementMemo } from "../sql/statement-memo.ts"
 import { DuckdbAdapter } from "../warehouse/duckdb/adapter.ts"
@@ -211,15 +211,21 @@ function hasSchema(catalog: Catalog, schema: string): boolean {
 
 function adapterOf(name: string, settings: WarehouseConfiguration): Warehouse {
   return settings.engine === "postgres"
-    ? new PostgresAdapter({ name, uri: settings.uri, connectTimeoutMs: settings.pool.connectTimeoutMs })
+    ? new PostgresAdapter({
+        name,
+        uri: settings.uri,
+        connectTimeoutMs: settings.pool.connectTimeoutMs,
+      })
     : new DuckdbAdapter(settings)
 }
 
 function poolEvents(name: string, log: Log, events: BuildEvents): PoolEvents {
   return {
     waited: (waitMs) => events.poolWaited(name, waitMs),
-    connected: (connectMs) => log.debug("connected to the warehouse", { warehouse: name, connectMs }),
-    connectFailed: (error) => log.warn("cannot connect to the warehouse", { warehouse: name, error }),
+    connected: (connectMs) =>
+      log.debug("connected to the warehouse", { warehouse: name, connectMs }),
+    connectFailed: (error) =>
+      log.warn("cannot connect to the warehouse", { warehouse: name, error }),
     closed: (reason) => log.debug("closed a warehouse connection", { warehouse: name, reason }),
     misused: (error) => log.error("a lease was misused", { warehouse: name, error }),
   }

@@ -67,11 +67,15 @@ async function build(file: string, terminal: Terminal): Promise<void> {
   const isTerminal = "isTTY" in terminal.messages && terminal.messages.isTTY === true
   await buildDemoMart(file, (progress) => {
     terminal.messages.write(
-      isTerminal ? `\r\u001b[Kmaking the demo mart: ${progress}` : `making the demo mart: ${progress}\n`,
+      isTerminal
+        ? `\r\u001b[Kmaking the demo mart: ${progress}`
+        : `making the demo mart: ${progress}\n`,
     )
   })
   const seconds = ((performance.now() - startedMs) / 1000).toFixed(1)
-  terminal.messages.write(`${isTerminal ? "\r\u001b[K" : ""}demo mart ready after ${seconds} s: ${file}\n`)
+  terminal.messages.write(
+    `${isTerminal ? "\r\u001b[K" : ""}demo mart ready after ${seconds} s: ${file}\n`,
+  )
 }
 
 type Credentials = { readonly password: string; readonly token: string; readonly sha256: string }
@@ -94,7 +98,9 @@ async function demoConfiguration(
     control: {
       host: "127.0.0.1",
       port: options.controlPort,
-      tokens: [{ name: "demo", sha256: credentials.sha256, scopes: ["invalidate", "read", "metrics"] }],
+      tokens: [
+        { name: "demo", sha256: credentials.sha256, scopes: ["invalidate", "read", "metrics"] },
+      ],
     },
     warehouses: { [database]: { engine: "duckdb", path: file, mode: "burst" } },
     roles: { analyst: { relations: { allow: ["*"] } } },
@@ -108,7 +114,9 @@ function welcome(running: {
   readonly control: string
   readonly token: string
 }): string {
-  const queries = demoQueries.map((query, index) => `  ${index + 1}. ${query.replaceAll("\n", "\n     ")}`)
+  const queries = demoQueries.map(
+    (query, index) => `  ${index + 1}. ${query.replaceAll("\n", "\n     ")}`,
+  )
   return `
 Sluice is running.
 

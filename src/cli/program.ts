@@ -41,7 +41,11 @@ export function makeProgram(start: StartGateway, version: string): Command {
     .command("check-config")
     .description("check a configuration file")
     .argument("<file>")
-    .option("--print-effective-config", "print it with defaults filled in and secrets hidden", false)
+    .option(
+      "--print-effective-config",
+      "print it with defaults filled in and secrets hidden",
+      false,
+    )
     .action((path: string, options: { printEffectiveConfig: boolean }) => {
       process.exitCode = checkConfigCommand(processTerminal, {
         path,

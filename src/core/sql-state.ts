@@ -23,6 +23,7 @@ export const SqlState = {
   ReadOnlySqlTransaction: "25006",
   NoActiveSqlTransaction: "25P01",
   InFailedSqlTransaction: "25P02",
+  IdleInTransactionSessionTimeout: "25P03",
   InvalidSqlStatementName: "26000",
   InvalidAuthorizationSpecification: "28000",
   InvalidPassword: "28P01",

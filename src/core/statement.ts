@@ -23,7 +23,11 @@ export type TransactionMode = {
 }
 
 export type TransactionCommand =
-  | { readonly kind: "begin"; readonly tag: "BEGIN" | "START TRANSACTION"; readonly mode: TransactionMode }
+  | {
+      readonly kind: "begin"
+      readonly tag: "BEGIN" | "START TRANSACTION"
+      readonly mode: TransactionMode
+    }
   | { readonly kind: "commit"; readonly chain: boolean }
   | { readonly kind: "rollback"; readonly chain: boolean }
   | { readonly kind: "savepoint"; readonly name: string }
@@ -39,7 +43,11 @@ export type SessionCommand =
       readonly values: readonly string[] | undefined
       readonly isLocal: boolean
     }
-  | { readonly kind: "set_transaction"; readonly mode: TransactionMode; readonly isSession: boolean }
+  | {
+      readonly kind: "set_transaction"
+      readonly mode: TransactionMode
+      readonly isSession: boolean
+    }
   | { readonly kind: "reset"; readonly name: string }
   | { readonly kind: "reset_all" }
   | { readonly kind: "show"; readonly name: string }
@@ -68,7 +76,12 @@ export type FactColumn = {
     | { readonly kind: "session_user" }
     | { readonly kind: "backend_pid" }
     | { readonly kind: "current_setting"; readonly name: string; readonly missingOk: boolean }
-    | { readonly kind: "set_config"; readonly name: string; readonly value: string; readonly isLocal: boolean }
+    | {
+        readonly kind: "set_config"
+        readonly name: string
+        readonly value: string
+        readonly isLocal: boolean
+      }
 }
 
 /** What a read does, as far as the text alone can tell. */
@@ -77,6 +90,10 @@ export type ReadTraits = {
   readonly functions: readonly FunctionRef[]
   /** Operator names used (`=`, `~*`), for the check against user-defined ones. */
   readonly operators: readonly string[]
+  /** Type names as written (`pg_catalog.int4`, `my_type`), for the check against user-defined casts and input functions. */
+  readonly types: readonly string[]
+  /** Names behind a dot (`t.f`, `(x).f`): columns, unless the row has none of that name and a function has (manual, 8.16.5). */
+  readonly attributes: readonly string[]
   /** SQLValueFunction kinds and time literals: what makes the answer depend on the clock. */
   readonly usesCurrentDate: boolean
   /** now(), CURRENT_TIMESTAMP, LOCALTIME and their kin. */

@@ -1,4 +1,4 @@
-import { completeKey, type CacheKey } from "../cache/key.ts"
+import { type CacheKey, completeKey } from "../cache/key.ts"
 import type { LeaderSeat } from "../cache/single-flight.ts"
 import type { StoredEntry } from "../cache/stored-entry.ts"
 import type { TokenVector } from "../cache/token-store.ts"
@@ -9,7 +9,8 @@ import type { RowStream } from "../core/result.ts"
 import type { Statement } from "../core/statement.ts"
 import { looksLikeTimeLiteral } from "../sql/time-literal.ts"
 import { dateBucket } from "./date-bucket.ts"
-import { keyBaseOf, type Plan } from "./plan.ts"
+import { keyBaseOf, planFor } from "./plan.ts"
+import type { Plan } from "./plan-memo.ts"
 import type { Answer, Question } from "./question.ts"
 import { ReportDraft } from "./report.ts"
 import type { Rooms } from "./rooms.ts"
@@ -44,7 +45,7 @@ export function answer(question: Question, rooms: Rooms): Answer | Promise<Answe
   const snapshot = rooms.catalog.current()
   if (snapshot === undefined) return answerWithNewCatalog(question, rooms)
 
-  const plan = rooms.plans.get(question.statement, question, snapshot, rooms)
+  const plan = planFor(question.statement, question, snapshot, rooms)
   draft.judged(plan.relations)
   if (plan.hasUnknown && rooms.catalog.mayKnowMore()) return answerWithNewCatalog(question, rooms)
   if (plan.verdict.kind === "refused") throw refusal(plan.verdict)
@@ -90,7 +91,10 @@ type Keyed = {
 type CacheDecision = Keyed | { readonly kind: "bypass"; readonly reason: BypassReason }
 
 /** The token vector is captured here: before the look-up, and before an endpoint is chosen. */
-function cacheDecision({ question, plan, rooms }: Course, snapshot: CatalogSnapshot): CacheDecision {
+function cacheDecision(
+  { question, plan, rooms }: Course,
+  snapshot: CatalogSnapshot,
+): CacheDecision {
   if (plan.cacheability.kind === "bypass") return plan.cacheability
   if (question.caching === "off") return { kind: "bypass", reason: "requested_off" }
   if (question.transaction?.needsSnapshot === true)

@@ -1,8 +1,8 @@
 import type { Expansion } from "../catalog/expand.ts"
 import type { FunctionVerdict } from "../catalog/resolve-functions.ts"
+import type { CatalogSnapshot } from "../core/catalog.ts"
 import type { BypassReason } from "../core/observation.ts"
 import type { RelationRef } from "../core/relation.ts"
-import type { CatalogSnapshot } from "../core/catalog.ts"
 import type { ReadTraits } from "../core/statement.ts"
 
 /**
@@ -33,7 +33,8 @@ export type ReadFindings = {
 export function cacheability(traits: ReadTraits, findings: ReadFindings): Cacheability {
   const { expansion, unknown, functions, snapshot } = findings
   const refusal = functions.kind === "refused" ? functions.reason : undefined
-  if (refusal === "volatile_function" || refusal === "unknown_function") return bypass(refusal, true)
+  if (refusal === "volatile_function" || refusal === "unknown_function")
+    return bypass(refusal, true)
   if (refusal === "time_function" || traits.usesCurrentTime) return bypass("time_function", true)
   if (refusal === "session_function" || traits.usesSessionFact) return bypass("session_function")
   if (refusal !== undefined) return bypass(refusal)

@@ -1,29 +1,10 @@
-import type { StatementDescription } from "../core/result.ts"
 import { GatewayError } from "../core/errors.ts"
+import type { StatementDescription } from "../core/result.ts"
 import { emitUnchanged } from "../sql/emit.ts"
+import { planFor } from "./plan.ts"
 import type { Question } from "./question.ts"
 import type { Rooms } from "./rooms.ts"
 import { adapt, inClientsTerms } from "./run.ts"
-
-/** Descriptions kept; each is the size of its RowDescription, about 1 kB. */
-const descriptionsMax = 2_000
-
-/** What the warehouse said about statements, by everything that can change it. Oldest first to go. */
-export class DescriptionMemo {
-  readonly #known = new Map<string, StatementDescription>()
-
-  get(id: string): StatementDescription | undefined {
-    return this.#known.get(id)
-  }
-
-  set(id: string, description: StatementDescription): void {
-    if (this.#known.size >= descriptionsMax) {
-      const [oldest] = this.#known.keys()
-      if (oldest !== undefined) this.#known.delete(oldest)
-    }
-    this.#known.set(id, description)
-  }
-}
 
 /**
  * Parameter and column types of a statement without running it, for Describe. Judged like a run: who may not read a
@@ -35,7 +16,7 @@ export function describe(
 ): StatementDescription | Promise<StatementDescription> {
   const snapshot = rooms.catalog.current()
   if (snapshot === undefined) return describeWithNewCatalog(question, rooms)
-  const plan = rooms.plans.get(question.statement, question, snapshot, rooms)
+  const plan = planFor(question.statement, question, snapshot, rooms)
   if (plan.hasUnknown && rooms.catalog.mayKnowMore()) return describeWithNewCatalog(question, rooms)
   if (plan.verdict.kind === "refused")
     throw new GatewayError({

@@ -3,7 +3,7 @@ import { expand } from "../catalog/expand.ts"
 import { GatewayError } from "../core/errors.ts"
 import type { BypassReason } from "../core/observation.ts"
 import { SqlState } from "../core/sql-state.ts"
-import { keyBaseOf } from "./plan.ts"
+import { keyBaseOf, planFor } from "./plan.ts"
 import type { Question } from "./question.ts"
 import type { Rooms } from "./rooms.ts"
 import { sqlToRun } from "./run.ts"
@@ -32,7 +32,7 @@ export type Explanation = {
 export async function explain(question: Question, rooms: Rooms): Promise<Explanation> {
   const snapshot = rooms.catalog.current() ?? (await rooms.catalog.refreshNow())
   const { statement } = question
-  const plan = rooms.plans.get(statement, question, snapshot, rooms)
+  const plan = planFor(statement, question, snapshot, rooms)
   const { verdict, cacheability } = plan
   const isAllowed = verdict.kind === "allowed"
   const isCacheable = isAllowed && cacheability.kind === "cacheable"

@@ -1,8 +1,9 @@
-import { unprovableFence } from "../cache/token-store.ts"
 import { relationMatchesGlob } from "../cache/glob.ts"
+import { unprovableFence } from "../cache/token-store.ts"
 import { dependentsOf, downward } from "../catalog/expand.ts"
 import { resolveNames } from "../catalog/resolve-names.ts"
 import type { CatalogSnapshot } from "../core/catalog.ts"
+import { unreachable } from "../core/errors.ts"
 import type {
   InvalidatedItem,
   InvalidationItem,
@@ -80,8 +81,7 @@ export class LocalInvalidator implements Invalidator {
     const [first] = resolved
     const names = [...new Set(items.flatMap((item) => item.resolved))]
     const fence = await fenceOf(resolved)
-    if (first === undefined)
-      return { ...this.#dryRun(items, unmatched), status: "applied" }
+    if (first === undefined) return { ...this.#dryRun(items, unmatched), status: "applied" }
     const { tokens, cache } = first.target.rooms
     // Without a catalogue nobody knows which relations a name stands for: everything becomes cold.
     const isBlind = resolved.some((entry) => entry.snapshot === undefined)
@@ -150,6 +150,8 @@ function textOf(item: InvalidationItem): string {
       return item.schema
     case "glob":
       return item.glob
+    default:
+      return unreachable(item)
   }
 }
 
@@ -192,7 +194,11 @@ async function fenceOf(resolved: readonly Resolved[]): Promise<string | undefine
       .filter(({ target }) => target.rooms.engine === "postgres")
       .map(({ target }) => positionOf(target.rooms)),
   )
-  return positions.length === 1 ? positions[0] : positions.length === 0 ? undefined : unprovableFence
+  return positions.length === 1
+    ? positions[0]
+    : positions.length === 0
+      ? undefined
+      : unprovableFence
 }
 
 /** How long an invalidation waits for the position before it settles for "only the primary may answer". */

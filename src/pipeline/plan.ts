@@ -1,35 +1,16 @@
-import { keyBase, type KeyBase } from "../cache/key.ts"
+import { type KeyBase, keyBase } from "../cache/key.ts"
 import { expand } from "../catalog/expand.ts"
-import { resolveFunctions } from "../catalog/resolve-functions.ts"
 import { resolveRelations } from "../catalog/resolve.ts"
+import { resolveFunctions } from "../catalog/resolve-functions.ts"
 import type { CatalogSnapshot } from "../core/catalog.ts"
 import type { Identity } from "../core/identity.ts"
 import { type RelationName, relationName } from "../core/relation.ts"
 import type { SettingsView } from "../core/settings.ts"
-import type { Emitted, ReadTraits, Statement } from "../core/statement.ts"
-import { judge, type Verdict } from "../policy/judge.ts"
+import type { ReadTraits, Statement } from "../core/statement.ts"
+import { judge } from "../policy/judge.ts"
 import { type Cacheability, cacheability } from "./cacheability.ts"
+import type { Plan } from "./plan-memo.ts"
 import type { Rooms } from "./rooms.ts"
-
-/**
- * Everything that can be decided about a statement before its parameters are known, computed once for a statement, a set
- * of roles, a settings view, a policy and a catalogue, and used for every repetition: the verdict, whether its answer may
- * be shared, the fixed part of its key, the SQL that would run.
- */
-export type Plan = {
-  readonly verdict: Verdict
-  readonly traits: ReadTraits | undefined
-  /** True when a name was not found: a newer catalogue may know it. */
-  readonly hasUnknown: boolean
-  readonly cacheability: Cacheability
-  /** Relations whose tokens the answer depends on, after view expansion. */
-  readonly relations: readonly RelationName[]
-  readonly ttlMs: number
-  /** Key bases by date bucket; one without a date for most statements. */
-  readonly bases: Map<string, KeyBase>
-  /** SQL with the row limit in it; made when first needed, because a hit never does. */
-  emitted: Emitted | undefined
-}
 
 /** Who asks under which settings, as far as a plan depends on it. */
 export type PlanContext = {
@@ -37,36 +18,22 @@ export type PlanContext = {
   readonly settings: SettingsView
 }
 
-/** Plans kept for one statement, one a combination of roles, settings, policy and catalogue. */
-const plansPerStatementMax = 64
-
 /** Stands for every catalogue relation in token vectors: each invalidation raises it, because a load may have changed the schema. */
 export const catalogueRelation = relationName("pg_catalog", "*")
 
-/** Plans live as long as the statement they belong to stays in the statement memo. */
-export class PlanMemo {
-  readonly #plans = new WeakMap<Statement, Map<string, Plan>>()
-
-  get(
-    statement: Statement,
-    context: PlanContext,
-    snapshot: CatalogSnapshot,
-    rooms: Rooms,
-  ): Plan {
-    let plans = this.#plans.get(statement)
-    if (plans === undefined) {
-      plans = new Map()
-      this.#plans.set(statement, plans)
-    }
-    const policy = rooms.policy()
-    const id = planId(context, policy.version, snapshot.version)
-    const known = plans.get(id)
-    if (known !== undefined) return known
-    if (plans.size >= plansPerStatementMax) plans.clear()
-    const plan = makePlan(statement, context, snapshot, rooms)
-    plans.set(id, plan)
-    return plan
-  }
+/** The plan of a statement for whoever asks, made at the first question of its kind. */
+export function planFor(
+  statement: Statement,
+  context: PlanContext,
+  snapshot: CatalogSnapshot,
+  rooms: Rooms,
+): Plan {
+  const id = planId(context, rooms.policy().version, snapshot.version)
+  const known = rooms.plans.get(statement, id)
+  if (known !== undefined) return known
+  const plan = makePlan(statement, context, snapshot, rooms)
+  rooms.plans.set(statement, id, plan)
+  return plan
 }
 
 const rolesIds = new WeakMap<readonly string[], string>()

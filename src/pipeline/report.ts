@@ -1,5 +1,10 @@
 import type { CacheKey } from "../cache/key.ts"
-import type { BypassReason, CacheOutcome, StageTimes, StatementReport } from "../core/observation.ts"
+import type {
+  BypassReason,
+  CacheOutcome,
+  StageTimes,
+  StatementReport,
+} from "../core/observation.ts"
 import type { RelationName } from "../core/relation.ts"
 import type { Statement } from "../core/statement.ts"
 import type { WarehouseRows } from "./run.ts"

@@ -5,8 +5,8 @@ import type { Catalog } from "../catalog/catalog.ts"
 import type { Policy } from "../policy/policy.ts"
 import type { Router } from "../route/router.ts"
 import type { StatementMemo } from "../sql/statement-memo.ts"
-import type { DescriptionMemo } from "./describe.ts"
-import type { PlanMemo } from "./plan.ts"
+import type { DescriptionMemo } from "./description-memo.ts"
+import type { PlanMemo } from "./plan-memo.ts"
 
 /** What the engine reports at login: ParameterStatus names and values, and the text of version(). */
 export type ServerFacts = {

@@ -1,6 +1,6 @@
 import { GatewayError, InvariantViolation } from "../core/errors.ts"
-import type { Completion, RowBatch, RowStream } from "../core/result.ts"
 import type { Remark } from "../core/remark.ts"
+import type { Completion, RowBatch, RowStream } from "../core/result.ts"
 import { SqlState } from "../core/sql-state.ts"
 
 export type RowLimitRule = { readonly rowLimit: number; readonly onExceed: "cut" | "error" }

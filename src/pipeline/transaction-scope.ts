@@ -42,7 +42,8 @@ export class TransactionScope {
     const leased = await router.lease({ signal })
     try {
       await leased.lease.connection.beginTransaction(this.isolation, signal)
-      for (const name of this.#savepoints) await command(leased, `SAVEPOINT ${quoted(name)}`, settings)
+      for (const name of this.#savepoints)
+        await command(leased, `SAVEPOINT ${quoted(name)}`, settings)
     } catch (error) {
       leased.lease[Symbol.dispose]()
       throw error

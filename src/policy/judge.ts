@@ -1,4 +1,4 @@
-import type { ErrorReason } from "../core/errors.ts"
+import { type ErrorReason, unreachable } from "../core/errors.ts"
 import type { RelationName, RelationRef } from "../core/relation.ts"
 import { SqlState } from "../core/sql-state.ts"
 import type { ReadTraits, Statement } from "../core/statement.ts"
@@ -54,6 +54,8 @@ export function judge(
     case "session":
     case "transaction":
       return { kind: "allowed", policy }
+    default:
+      return unreachable(statementClass)
   }
 }
 
@@ -117,11 +119,6 @@ function notGranted(name: RelationName): Verdict {
   )
 }
 
-function refused(
-  sqlState: SqlState,
-  reason: ErrorReason,
-  message: string,
-  hint?: string,
-): Verdict {
+function refused(sqlState: SqlState, reason: ErrorReason, message: string, hint?: string): Verdict {
   return { kind: "refused", sqlState, reason, message, hint }
 }

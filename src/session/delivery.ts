@@ -7,20 +7,44 @@ import type { Output } from "./output.ts"
 import { ResultCursor } from "./result-cursor.ts"
 import type { RunOutcome } from "./statement-runner.ts"
 
-/** Told when a statement is over; `report` is undefined for what failed before the spine could tell. */
-export type StatementListener = (
-  statement: Statement,
-  report: StatementReport | undefined,
-  end: StatementEnd,
-) => void
+/** Told when a statement is over. */
+export type StatementListener = (report: StatementReport, end: StatementEnd) => void
+
+const noStages = { parseMs: 0, policyMs: 0, cacheMs: 0, queueMs: 0, warehouseMs: 0, encodeMs: 0 }
+
+/** The report of what the session answered itself, or of what failed before the spine could tell; `other` did not parse. */
+function localReport(warehouse: string, statement: string): StatementReport {
+  return {
+    warehouse,
+    statement,
+    cache: "bypass",
+    reason: undefined,
+    ageMs: undefined,
+    key: undefined,
+    relations: [],
+    endpoint: undefined,
+    stages: noStages,
+  }
+}
 
 /** client_min_messages, from the most talkative: what is below the client's level is not sent. */
-const levels = ["debug5", "debug4", "debug3", "debug2", "debug1", "log", "notice", "warning", "error"]
+const levels = [
+  "debug5",
+  "debug4",
+  "debug3",
+  "debug2",
+  "debug1",
+  "log",
+  "notice",
+  "warning",
+  "error",
+]
 
 /** Sends results and remarks of one session, and keeps time and counts of the statement that runs. */
 export class Delivery {
   readonly output: Output
   readonly #onStatement: StatementListener
+  readonly #warehouse: string
   readonly #minLevel: () => string
   #statement: Statement | undefined
   #report: StatementReport | undefined
@@ -29,10 +53,19 @@ export class Delivery {
   #rowCount = 0
   #cursor: ResultCursor | undefined
 
-  constructor(output: Output, onStatement: StatementListener, minLevel: () => string) {
+  constructor(
+    output: Output,
+    options: {
+      readonly warehouse: string
+      readonly onStatement: StatementListener
+      /** client_min_messages, as it is when a remark is sent. */
+      readonly minLevel: () => string
+    },
+  ) {
     this.output = output
-    this.#onStatement = onStatement
-    this.#minLevel = minLevel
+    this.#warehouse = options.warehouse
+    this.#onStatement = options.onStatement
+    this.#minLevel = options.minLevel
   }
 
   begin(statement: Statement): void {
@@ -101,9 +134,10 @@ export class Delivery {
     this.#cursor?.[Symbol.dispose]()
     this.#cursor = undefined
     const statement = this.#statement
-    if (statement === undefined) return
+    if (statement === undefined && error === undefined) return
     this.#statement = undefined
-    this.#onStatement(statement, this.#report, {
+    const kind = statement?.class.kind ?? "other"
+    this.#onStatement(this.#report ?? localReport(this.#warehouse, kind), {
       durationMs: performance.now() - this.#startMs,
       rowCount: this.#rowCount,
       byteCount: this.output.byteCount - this.#startBytes,

@@ -26,12 +26,7 @@ import { describeLocal } from "./describe-local.ts"
 import type { NamedObjects, Portal, PreparedStatement } from "./named-objects.ts"
 import { ResultCursor } from "./result-cursor.ts"
 import type { SessionState } from "./session-state.ts"
-import {
-  questionOf,
-  type RunOutcome,
-  runStatement,
-  transactionFailed,
-} from "./statement-runner.ts"
+import { questionOf, type RunOutcome, runStatement, transactionFailed } from "./statement-runner.ts"
 
 /**
  * The extended protocol (PostgreSQL manual, 54.2.3). Describe of a portal that was not run yet is held back until the next
@@ -260,11 +255,7 @@ export class ExtendedQuery {
       await cursor.spool(this.#state.limits.spoolBytesMax)
   }
 
-  #send(
-    portal: Portal,
-    run: NonNullable<Portal["run"]>,
-    rowsMax: number,
-  ): void | Promise<void> {
+  #send(portal: Portal, run: NonNullable<Portal["run"]>, rowsMax: number): void | Promise<void> {
     this.#delivery.attribute(run.outcome)
     if (rowsMax === 0 && run.cursor.isUntouched && this.#delivery.sendRows(run.outcome)) {
       run.cursor.finish()

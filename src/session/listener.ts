@@ -20,7 +20,9 @@ import type { Users } from "./users.ts"
 export type ListenerOptions = {
   readonly users: Users
   /** What a startup packet's database name leads to. */
-  readonly route: (database: string) => { rooms: Rooms; defaults: () => SettingDefaults } | undefined
+  readonly route: (
+    database: string,
+  ) => { rooms: Rooms; defaults: () => SettingDefaults } | undefined
   readonly tls: { readonly context: SecureContext; readonly isRequired: boolean } | undefined
   readonly sessionsMax: number
   /** Connections that have not logged in yet. */

@@ -1,5 +1,5 @@
 import type { Socket } from "node:net"
-import { GatewayError, toGatewayError } from "../core/errors.ts"
+import { GatewayError, toGatewayError, unreachable } from "../core/errors.ts"
 import { SqlState } from "../core/sql-state.ts"
 import {
   authenticationOk,
@@ -14,7 +14,12 @@ import { FrameSplitter } from "../wire/frame-splitter.ts"
 import { decodeSaslInitialResponse, decodeSaslResponse } from "../wire/frontend-decoder.ts"
 import type { CancelRequest, StartupMessage } from "../wire/frontend-messages.ts"
 import { passwordRefused, ScramServer, type ScramStep, scramMechanisms } from "../wire/scram.ts"
-import { needsNegotiation, protocolMinorMax, splitStartup, unsupportedProtocol } from "../wire/startup.ts"
+import {
+  needsNegotiation,
+  protocolMinorMax,
+  splitStartup,
+  unsupportedProtocol,
+} from "../wire/startup.ts"
 import type { UserEntry, Users } from "./users.ts"
 
 export type LoggedIn = {
@@ -134,6 +139,8 @@ export class Login {
       case "StartupMessage":
         this.#authenticate(packet)
         return true
+      default:
+        return unreachable(packet)
     }
   }
 
@@ -230,7 +237,8 @@ function unencryptedBytes(): GatewayError {
     reason: "protocol_violation",
     severity: "FATAL",
     message: "received unencrypted data after SSL request",
-    detail: "This could be either a client-software bug or evidence of an attempted man-in-the-middle attack.",
+    detail:
+      "This could be either a client-software bug or evidence of an attempted man-in-the-middle attack.",
   })
 }
 

@@ -103,7 +103,7 @@ export class NamedObjects {
   /** The end of a transaction ends its portals. */
   closePortals(): void {
     if (this.#portals.size === 0) return
-    for (const name of [...this.#portals.keys()]) this.closePortal(name)
+    for (const name of this.#portals.keys()) this.closePortal(name)
   }
 
   /** Portals whose unread rows hold a lease. */

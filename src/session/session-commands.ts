@@ -61,9 +61,7 @@ export function runSessionCommand(
       return done(commandResult(command.name === undefined ? "DEALLOCATE ALL" : "DEALLOCATE"))
     case "close_cursor":
       state.cursors.close(command.name)
-      return done(
-        commandResult(command.name === undefined ? "CLOSE CURSOR ALL" : "CLOSE CURSOR"),
-      )
+      return done(commandResult(command.name === undefined ? "CLOSE CURSOR ALL" : "CLOSE CURSOR"))
     case "fetch":
       return fetch(command, state)
     default:
@@ -164,8 +162,7 @@ function shownValue(
   state: SessionState,
 ): { readonly label: string; readonly value: string } | undefined {
   const alias = settingAliases[name.toLowerCase()] ?? name
-  if (alias === "transaction_isolation")
-    return { label: alias, value: currentIsolation(state) }
+  if (alias === "transaction_isolation") return { label: alias, value: currentIsolation(state) }
   if (alias.toLowerCase() === "is_superuser") return { label: "is_superuser", value: "off" }
   if (alias.toLowerCase() === "session_authorization")
     return { label: "session_authorization", value: state.origin.identity.user }
@@ -181,8 +178,7 @@ function currentIsolation(state: SessionState): string {
 }
 
 function show(name: string, state: SessionState, formats: readonly FormatCode[]): CommandOutcome {
-  if (name.toLowerCase() === "sluice.last")
-    return done(lastReportResult(state.lastReport, formats))
+  if (name.toLowerCase() === "sluice.last") return done(lastReportResult(state.lastReport, formats))
   const shown = shownValue(name, state)
   if (shown === undefined) {
     if (state.origin.rooms.engine === "postgres") return forward
@@ -221,8 +217,10 @@ function facts(
   const values = columns.map((column) => factValue(column, state))
   const finish = (row: readonly LocalValue[]): CommandOutcome =>
     done(localResult(factColumns(columns), [row], { tag: "SELECT 1", formats }))
-  if (values.some((value) => value instanceof Promise)) return Promise.all(values).then(finish)
-  return finish(values as LocalValue[])
+  const ready = values.filter((value): value is LocalValue => !(value instanceof Promise))
+  return ready.length === values.length
+    ? finish(ready)
+    : Promise.all(values.map(async (value) => value)).then(finish)
 }
 
 function factValue(column: FactColumn, state: SessionState): LocalValue | Promise<LocalValue> {

@@ -3,9 +3,9 @@ import type { StatementReport } from "../core/observation.ts"
 import { AbortScope } from "../pipeline/abort-scope.ts"
 import type { Rooms } from "../pipeline/rooms.ts"
 import { TransactionScope } from "../pipeline/transaction-scope.ts"
-import type { SqlCursors } from "./sql-cursors.ts"
-import type { SessionSettings } from "./settings.ts"
 import { durationMs } from "./setting-values.ts"
+import type { SessionSettings } from "./settings.ts"
+import type { SqlCursors } from "./sql-cursors.ts"
 import type { SessionTransaction } from "./transaction.ts"
 
 /** Who and where: fixed at login. */

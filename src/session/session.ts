@@ -1,7 +1,6 @@
 import type { Socket } from "node:net"
-import { GatewayError, toGatewayError } from "../core/errors.ts"
+import { type GatewayError, toGatewayError } from "../core/errors.ts"
 import type { StatementEnd, StatementReport } from "../core/observation.ts"
-import { SqlState } from "../core/sql-state.ts"
 import { AbortScope } from "../pipeline/abort-scope.ts"
 import {
   errorFields,
@@ -18,7 +17,14 @@ import { NamedObjects } from "./named-objects.ts"
 import { Output } from "./output.ts"
 import { type Phase, phaseAfter, phaseAfterError, step } from "./phases.ts"
 import type { Cancellable } from "./registry.ts"
-import { SessionState, type SessionLimits, type SessionOrigin } from "./session-state.ts"
+import {
+  cancelledByClient,
+  clientGone,
+  functionCallRefused,
+  idleTooLong,
+  shuttingDown,
+} from "./session-errors.ts"
+import { type SessionLimits, type SessionOrigin, SessionState } from "./session-state.ts"
 import { allSettings } from "./setting-table.ts"
 import type { SessionSettings } from "./settings.ts"
 import { simpleQuery } from "./simple-query.ts"
@@ -26,7 +32,7 @@ import { SqlCursors } from "./sql-cursors.ts"
 import { SessionTransaction } from "./transaction.ts"
 
 export type SessionEvents = {
-  statementFinished(report: StatementReport | undefined, end: StatementEnd): void
+  statementFinished(report: StatementReport, end: StatementEnd): void
   /** A bug of ours reached a client: for the log. */
   failed(error: GatewayError): void
   cancelled(by: "client" | "closed_socket"): void
@@ -60,7 +66,9 @@ export class Session implements Cancellable {
   readonly #events: SessionEvents
   readonly #reported = new Map<string, string>()
   #phase: Phase = "ready"
+  /** Waiting: for a statement, or for the client to read. */
   #isBusy = false
+  #isStatementRunning = false
   #isDraining = false
   /** The client has closed its side. */
   #hasEnded = false
@@ -78,11 +86,11 @@ export class Session implements Cancellable {
       cursors: new SqlCursors(limits.namedObjectsMax),
       limits,
     })
-    this.#delivery = new Delivery(
-      this.#output,
-      (_statement, report, end) => this.#events.statementFinished(report, end),
-      () => settings.get("client_min_messages"),
-    )
+    this.#delivery = new Delivery(this.#output, {
+      warehouse: init.origin.rooms.warehouse,
+      onStatement: (report, end) => this.#events.statementFinished(report, end),
+      minLevel: () => settings.get("client_min_messages"),
+    })
     this.#objects = new NamedObjects(limits.namedObjectsMax)
     this.#extended = new ExtendedQuery(this.#state, this.#objects, this.#delivery)
   }
@@ -109,16 +117,11 @@ export class Session implements Cancellable {
     return this.#isBusy
   }
 
+  /** A cancel that finds no statement running is for the past: it must not hit the next one. */
   cancelByClient(): void {
-    if (!this.#isBusy) return
+    if (!this.#isStatementRunning) return
     this.#events.cancelled("client")
-    this.#state.abort.abort(
-      new GatewayError({
-        sqlState: SqlState.QueryCanceled,
-        reason: "cancelled",
-        message: "canceling statement due to user request",
-      }),
-    )
+    this.#state.abort.abort(cancelledByClient())
   }
 
   /** Shutdown: an idle session ends now, a busy one after its statement. */
@@ -157,6 +160,7 @@ export class Session implements Cancellable {
       const pending = this.#next()
       if (pending === "nothing") break
       if (pending !== undefined) {
+        this.#isStatementRunning = true
         this.#wait(pending)
         break
       }
@@ -171,6 +175,7 @@ export class Session implements Cancellable {
       () => this.#resume(),
       (thrown: unknown) => {
         this.#isBusy = false
+        this.#isStatementRunning = false
         this.#end(toGatewayError(thrown))
         this.#release()
       },
@@ -179,6 +184,7 @@ export class Session implements Cancellable {
 
   #resume(): void {
     this.#isBusy = false
+    this.#isStatementRunning = false
     if (this.#phase === "closed") {
       this.#release()
       return
@@ -273,7 +279,8 @@ export class Session implements Cancellable {
       this.#output.write(parameterStatus(entry.name, value))
     }
     this.#output.write(readyForQuery(transaction.status))
-    if (this.#state.abort.isAborted || this.#state.abort.isUsed) this.#state.abort = new AbortScope()
+    if (this.#state.abort.isAborted || this.#state.abort.isUsed)
+      this.#state.abort = new AbortScope()
     this.#armIdleTimeout(transaction.isExplicit)
     if (this.#isDraining && !transaction.isExplicit) this.#end(shuttingDown())
   }
@@ -287,20 +294,11 @@ export class Session implements Cancellable {
 
   #onIdleTimeout(): void {
     if (this.#isBusy || this.#phase === "closed") return
-    this.#end(
-      new GatewayError({
-        sqlState: this.#state.transaction.isExplicit ? "25P03" : SqlState.IdleSessionTimeout,
-        reason: "idle_timeout",
-        severity: "FATAL",
-        message: this.#state.transaction.isExplicit
-          ? "terminating connection due to idle-in-transaction timeout"
-          : "terminating connection due to idle-session timeout",
-      }),
-    )
+    this.#end(idleTooLong(this.#state.transaction.isExplicit))
   }
 
   /** One error of one message: told to the client, and the rest of the batch skipped. */
-  #fail(message: FrontendMessage, thrown: unknown): undefined | Promise<void> {
+  #fail(message: FrontendMessage, thrown: unknown): undefined {
     const error = toGatewayError(thrown)
     this.#extended.forget()
     this.#delivery.end(outcomeOf(error), error)
@@ -345,13 +343,7 @@ export class Session implements Cancellable {
   #onClose(): void {
     if (this.#isBusy) {
       this.#events.cancelled("closed_socket")
-      this.#state.abort.abort(
-        new GatewayError({
-          sqlState: SqlState.QueryCanceled,
-          reason: "cancelled",
-          message: "canceling statement because the client has gone",
-        }),
-      )
+      this.#state.abort.abort(clientGone())
     }
     this.#close()
   }
@@ -386,22 +378,3 @@ export class Session implements Cancellable {
     this.#state.scope = undefined
   }
 }
-
-function shuttingDown(): GatewayError {
-  return new GatewayError({
-    sqlState: SqlState.AdminShutdown,
-    reason: "draining",
-    severity: "FATAL",
-    message: "terminating connection due to administrator command",
-  })
-}
-
-function functionCallRefused(): GatewayError {
-  return new GatewayError({
-    sqlState: SqlState.FeatureNotSupported,
-    reason: "construct_unsupported",
-    message: "the function-call protocol is not supported by this gateway",
-    hint: "Call the function by SELECT.",
-  })
-}
-

@@ -1,8 +1,8 @@
+import { noParameters } from "../core/parameters.ts"
 import type { Statement } from "../core/statement.ts"
 import { statementsOf } from "../pipeline/answer.ts"
 import { emptyQueryResponse } from "../wire/backend-messages.ts"
 import type { Delivery } from "./delivery.ts"
-import { noParameters } from "../core/parameters.ts"
 import type { SessionState } from "./session-state.ts"
 import { type RunOutcome, runStatement } from "./statement-runner.ts"
 

@@ -61,7 +61,7 @@ export class SqlCursors {
 
   /** COMMIT: cursors WITH HOLD keep their rows, the others end. */
   async endTransaction(spoolBytesMax: number): Promise<void> {
-    for (const cursor of [...this.#cursors.values()])
+    for (const cursor of this.#cursors.values())
       if (cursor.isHeld) await cursor.result.spool(spoolBytesMax)
       else this.close(cursor.name)
   }

@@ -1,4 +1,4 @@
-import { GatewayError } from "../core/errors.ts"
+import { GatewayError, unreachable } from "../core/errors.ts"
 import type { StatementReport } from "../core/observation.ts"
 import type { FormatCode, Parameters } from "../core/parameters.ts"
 import type { Remark } from "../core/remark.ts"
@@ -84,9 +84,7 @@ function ask(request: RunRequest, state: SessionState): RunOutcome | Promise<Run
   const asked =
     streaming.length === 0
       ? answer(questionOf(request, state), state.origin.rooms)
-      : spooled(streaming, state).then(() =>
-          answer(questionOf(request, state), state.origin.rooms),
-        )
+      : spooled(streaming, state).then(() => answer(questionOf(request, state), state.origin.rooms))
   return asked instanceof Promise
     ? asked.then((ready) => answerOutcome(ready, state))
     : answerOutcome(asked, state)
@@ -144,7 +142,11 @@ function runTransaction(
       return finished(command.tag, remarks)
     }
     case "commit":
-      return endTransaction(transaction.status === "E" ? "ROLLBACK" : "COMMIT", command.chain, state)
+      return endTransaction(
+        transaction.status === "E" ? "ROLLBACK" : "COMMIT",
+        command.chain,
+        state,
+      )
     case "rollback":
       return endTransaction("ROLLBACK", command.chain, state)
     case "savepoint":
@@ -153,6 +155,8 @@ function runTransaction(
       return savepointCommand("RELEASE", command.name, state)
     case "rollback_to":
       return savepointCommand("ROLLBACK", command.name, state)
+    default:
+      return unreachable(command)
   }
 }
 

@@ -43,7 +43,8 @@ export class Users {
 
   verifierOf(name: string): ScramVerifier {
     return (
-      this.#entries.get(name)?.verifier ?? mockVerifier(name, this.#mockSecret, this.#mockIterations)
+      this.#entries.get(name)?.verifier ??
+      mockVerifier(name, this.#mockSecret, this.#mockIterations)
     )
   }
 }

@@ -25,3 +25,18 @@ declare module "libpg-query/wasm/libpg-query.js" {
   const createInstance: (options: PgQueryOptions) => Promise<PgQueryInstance>
   export default createInstance
 }
+
+/** The part of WebAssembly's JavaScript interface that Sluice uses; neither TypeScript's es2025 nor @types/node declares it. */
+declare namespace WebAssembly {
+  interface Imports {
+    readonly [module: string]: Readonly<Record<string, unknown>>
+  }
+  class Module {
+    private readonly kind: "module"
+  }
+  class Instance {
+    constructor(module: Module, imports: Imports)
+    readonly exports: Readonly<Record<string, unknown>>
+  }
+  function compile(bytes: Uint8Array): Promise<Module>
+}

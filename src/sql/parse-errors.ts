@@ -10,9 +10,7 @@ const unsupportedSyntax = /not (?:yet )?(?:supported|implemented)$|cannot be cha
 export function syntaxError(message: string, position: number): GatewayError {
   if (message.startsWith("memory exhausted")) return statementTooComplex(message)
   return new GatewayError({
-    sqlState: unsupportedSyntax.test(message)
-      ? SqlState.FeatureNotSupported
-      : SqlState.SyntaxError,
+    sqlState: unsupportedSyntax.test(message) ? SqlState.FeatureNotSupported : SqlState.SyntaxError,
     reason: "syntax_error",
     message,
     ...(position > 0 ? { position } : {}),

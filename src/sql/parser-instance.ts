@@ -35,14 +35,14 @@ export async function loadInstances(): Promise<void> {
 function condemn(): void {
   current = spare
   spare = undefined
+  refill().catch(() => undefined)
+}
+
+async function refill(): Promise<void> {
   if (compiled === undefined) return
-  makeInstance(compiled).then(
-    (fresh) => {
-      if (current === undefined) current = fresh
-      else spare = fresh
-    },
-    () => undefined,
-  )
+  const fresh = await makeInstance(compiled)
+  if (current === undefined) current = fresh
+  else spare = fresh
 }
 
 /** Runs `call` on the instance in use; replaces the instance when an exception came out of WebAssembly. */
@@ -110,7 +110,12 @@ export function parseToJson(text: string): RawParse {
 }
 
 /** Tokens of a text that is known to parse; offsets count bytes. */
-export type Token = { readonly start: number; readonly end: number; readonly tokenName: string }
+export type Token = {
+  readonly start: number
+  readonly end: number
+  readonly text: string
+  readonly keywordKind: number
+}
 
 export function scanTokens(text: string): readonly Token[] {
   const bytes = encode(text)

@@ -88,24 +88,34 @@ function listsDiffer(
   return undefined
 }
 
+/** The type letters in order, runs of rows as one, and the first error: enough to see where two answers part. */
+function shapeOf(messages: readonly Message[]): string {
+  const letters = messages.map((message) => message.type).join("")
+  const error = messages.find((message) => message.type === "E")
+  const fields = error === undefined ? "" : ` ${showFields(fieldsOf(error.body))}`
+  return `${letters.replaceAll(/D{2,}/g, "D+")}${fields}`
+}
+
 /** What differs between the origin's answer and the gateway's, or undefined. Bytes first: almost always they are equal. */
 export function answersDiffer(expected: Buffer, actual: Buffer): string | undefined {
   if (expected.equals(actual)) return undefined
   const wanted = parted(messagesOf(expected))
   const got = parted(messagesOf(actual))
-  return (
+  const difference =
     listsDiffer(wanted.rest, got.rest, "message") ??
     listsDiffer(wanted.reports, got.reports, "ParameterStatus")
-  )
+  if (difference === undefined) return undefined
+  return `${difference}\n  whole: expected ${shapeOf(wanted.rest)}\n         got ${shapeOf(got.rest)}`
 }
 
-const acknowledgements = new Set(["1", "2"])
+const acknowledgements = new Set(["1", "2", "T", "n"])
 
 /**
  * True for the one shift in time that the gateway's laziness costs: it answers Parse and Bind itself, so that a statement that
  * is found in the cache needs no warehouse, and the warehouse's own complaint (an unknown column, a bad parameter) comes at
  * Describe or Execute of the same batch. The error itself, what precedes it and the transaction status must be the same; only
- * ParseComplete and BindComplete may stand before it in addition. Both end in the same Sync.
+ * ParseComplete, BindComplete and the answer to a Describe (which knows no values yet) may stand before it in addition. Both
+ * end in the same Sync.
  */
 export function isDeferredError(expected: Buffer, actual: Buffer): boolean {
   const wanted = messagesOf(expected)

@@ -7,7 +7,7 @@ import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import { makeVerifier } from "../../src/wire/scram.ts"
-import { freePort } from "./free-port.ts"
+import { endWithThisProcess } from "./child-end.ts"
 
 const root = fileURLToPath(new URL("../../", import.meta.url))
 const readyPollMs = 25
@@ -26,6 +26,8 @@ export type GatewayOptions = {
   readonly database?: string
   /** For a configuration with its own `users`. */
   readonly login?: { readonly user: string; readonly password: string }
+  /** Where the demo keeps its data; a folder of its own, deleted by `stop`, when left out. */
+  readonly demoDataDir?: string
   readonly environment?: Readonly<Record<string, string>>
   /** Arguments for Node itself, such as `--cpu-prof`. */
   readonly nodeArguments?: readonly string[]
@@ -128,8 +130,8 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   const token = randomBytes(16).toString("hex")
   const args = ["--ready-file", readyFile]
   if (options.config === undefined) {
-    args.unshift("demo", "--port", String(await freePort()))
-    args.push("--control-port", String(await freePort()))
+    const dataDir = options.demoDataDir ?? join(folder, "demo")
+    args.unshift("demo", "--port", "0", "--control-port", "0", "--data-dir", dataDir)
   } else {
     const configFile = join(folder, "sluice.yaml")
     await writeFile(configFile, await completed(options.config, password, token))
@@ -158,9 +160,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     await rm(folder, { recursive: true, force: true })
     return code
   }
-  const killed = (): void => void child.kill("SIGKILL")
-  process.once("exit", killed)
-  child.once("exit", () => process.off("exit", killed))
+  endWithThisProcess(child)
 
   try {
     const ready = await whenReady(child, readyFile, options.readyMsMax ?? 60_000, output)

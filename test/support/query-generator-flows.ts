@@ -16,6 +16,16 @@ function query(sql: string): Exchange {
 
 const sync: Step = { kind: "sync" }
 
+/** A statement that fails somewhere between Parse and Execute. */
+function failing(sql: string): Step[] {
+  return [
+    { kind: "parse", name: "", sql, types: [] },
+    { kind: "bind", portal: "", statement: "", formats: [], values: [], resultFormats: [] },
+    { kind: "describe", target: "portal", name: "" },
+    { kind: "execute", portal: "", rowsMax: 0 },
+  ]
+}
+
 /** Execute of the portal that is read in pieces. */
 function executeP(rowsMax: number): Step {
   return { kind: "execute", portal: "p", rowsMax }
@@ -198,8 +208,7 @@ export class FlowGenerator {
   /** Several statements before one Sync; an error in the middle makes the server skip the rest. */
   #pipeline(): Exchange[] {
     const steps = this.#random.many(this.#random.between(2, 4), (): Step[] => {
-      if (this.#random.chance(0.15))
-        return [{ kind: "parse", name: "", sql: this.#random.pick(failingStatements), types: [] }]
+      if (this.#random.chance(0.15)) return failing(this.#random.pick(failingStatements))
       const { parse, bind } = this.#parse("")
       return [parse, bind("", false), { kind: "execute", portal: "", rowsMax: 0 }]
     })
@@ -280,15 +289,7 @@ export class FlowGenerator {
   #errors(): Exchange[] {
     const sql = this.#random.pick(failingStatements)
     if (this.#random.chance(0.6)) return [query(sql)]
-    return [
-      [
-        { kind: "parse", name: "", sql, types: [] },
-        { kind: "bind", portal: "", statement: "", formats: [], values: [], resultFormats: [] },
-        { kind: "describe", target: "portal", name: "" },
-        { kind: "execute", portal: "", rowsMax: 0 },
-        sync,
-      ],
-    ]
+    return [[...failing(sql), sync]]
   }
 
   #multi(): Exchange[] {

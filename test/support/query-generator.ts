@@ -217,18 +217,16 @@ export class QueryGenerator {
     const keys = this.#keys([source]).join(", ")
     const window = `(PARTITION BY ${scope.column("int4") ?? keys} ORDER BY ${keys})`
     const calls = this.#outputs(() =>
-      this.#random.pick(
-        [
-          `row_number() OVER ${window}`,
+      this.#random.pick<() => string>([
+        () => `row_number() OVER ${window}`,
+        () =>
           `sum(${scope.of("numeric", 1)}) OVER (ORDER BY ${keys} ROWS BETWEEN 2 PRECEDING AND CURRENT ROW)`,
-          `lag(${scope.of("text", 1)}) OVER ${window}`,
-          `first_value(${scope.of("date", 0)}) OVER (w ROWS UNBOUNDED PRECEDING)`,
-          `ntile(4) OVER w`,
-          `percent_rank() OVER w`,
-          `count(*) FILTER (WHERE ${scope.condition(1)}) OVER w`,
-          `round(100.0 * count(*) OVER () / nullif(sum(count(*)) OVER (), 0), 2)`,
-        ].slice(0, 7),
-      ),
+        () => `lag(${scope.of("text", 1)}) OVER ${window}`,
+        () => `first_value(${scope.of("date", 0)}) OVER (w ROWS UNBOUNDED PRECEDING)`,
+        () => "ntile(4) OVER w",
+        () => "percent_rank() OVER w",
+        () => `count(*) FILTER (WHERE ${scope.condition(1)}) OVER w`,
+      ])(),
     )
     return {
       sql: `SELECT ${keys}, ${calls.join(", ")} FROM ${source.text}${this.#where(scope)} WINDOW w AS (PARTITION BY ${scope.column("text") ?? keys} ORDER BY ${keys}) ORDER BY ${keys}${this.#limit(options)}`,
@@ -292,14 +290,14 @@ export class QueryGenerator {
     const inner = this.#source(options, "q", [dims, parts])
     const scope = this.#scope([source], options)
     const within = this.#scope([inner], options)
-    const test = this.#random.pick([
-      `f.dim IN (SELECT q.id FROM ${inner.text} WHERE ${within.condition(1)})`,
-      `f.dim NOT IN (SELECT q.id FROM ${inner.text} WHERE q.id < 6)`,
-      `EXISTS (SELECT 1 FROM ${inner.text} WHERE q.id = f.dim AND ${within.condition(1)})`,
-      `f.id > ANY (SELECT q.id FROM ${inner.text})`,
-      `f.i4 < ALL (SELECT q.id FROM ${inner.text} WHERE ${within.condition(1)})`,
-      `(f.dim, f.b) IN (SELECT q.id, true FROM ${inner.text})`,
-    ])
+    const test = this.#random.pick<() => string>([
+      () => `f.dim IN (SELECT q.id FROM ${inner.text} WHERE ${within.condition(1)})`,
+      () => `f.dim NOT IN (SELECT q.id FROM ${inner.text} WHERE q.id < 6)`,
+      () => `EXISTS (SELECT 1 FROM ${inner.text} WHERE q.id = f.dim AND ${within.condition(1)})`,
+      () => `f.id > ANY (SELECT q.id FROM ${inner.text})`,
+      () => `f.i4 < ALL (SELECT q.id FROM ${inner.text} WHERE ${within.condition(1)})`,
+      () => `(f.dim, f.b) IN (SELECT q.id, true FROM ${inner.text})`,
+    ])()
     const outputs = this.#outputs(() => scope.any(1, allTypes), 4)
     return {
       sql: `SELECT ${outputs.join(", ")} FROM ${source.text} WHERE ${test} ORDER BY f.id${this.#limit(options)}`,

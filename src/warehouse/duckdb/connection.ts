@@ -10,7 +10,7 @@ import { describeStatement } from "./describe.ts"
 import { valueStyle } from "./encode-row.ts"
 import { duckdbError } from "./error-map.ts"
 import { DuckdbResultStream } from "./result-stream.ts"
-import { applySettings } from "./session-settings.ts"
+import { applySettings, checkTimeZone } from "./session-settings.ts"
 
 /**
  * DuckDB clears a pending interrupt when a query starts, and a query starts only when a thread of Node's pool is free. So
@@ -157,7 +157,6 @@ export class DuckdbWarehouseConnection implements WarehouseConnection {
       use = this.#transaction ?? (await this.#file.acquire(signal))
       const duck = await this.#connectOn(use.instance)
       this.#appliedSettings = undefined
-      const { checkTimeZone } = await import("./session-settings.ts")
       return await checkTimeZone(duck, value)
     } finally {
       if (use === undefined) this.#state = "clean"

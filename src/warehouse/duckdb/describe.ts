@@ -43,8 +43,9 @@ export async function describeStatement(
 function typeOfParameter(read: () => DuckDBType): DuckDBType | undefined {
   try {
     const type = read()
-    const isOpen = type.typeId === DuckDBTypeId.INVALID || type.typeId === DuckDBTypeId.ANY
-    return isOpen || type.typeId === DuckDBTypeId.SQLNULL ? undefined : type
+    const typeId: number = type.typeId
+    const isOpen = typeId === DuckDBTypeId.INVALID || typeId === DuckDBTypeId.ANY
+    return isOpen || typeId === DuckDBTypeId.SQLNULL ? undefined : type
   } catch {
     return undefined
   }

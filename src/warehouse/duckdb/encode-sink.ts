@@ -32,12 +32,12 @@ export class ByteSink {
   /** ASCII only. */
   ascii(text: string): void {
     this.ensure(text.length)
-    this.offset += this.buffer.latin1Write(text, this.offset)
+    this.offset += this.buffer.write(text, this.offset, "latin1")
   }
 
   utf8(text: string): void {
     this.ensure(text.length * 3)
-    this.offset += this.buffer.utf8Write(text, this.offset)
+    this.offset += this.buffer.write(text, this.offset, "utf8")
   }
 }
 

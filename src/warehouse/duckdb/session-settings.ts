@@ -5,10 +5,11 @@ import { SqlState } from "../../core/sql-state.ts"
 import { duckdbZoneName } from "./time-zone.ts"
 
 /**
- * DuckDB looks for an unqualified name in temp, then along the search path, then in main. The catalogue reader tells
- * the gateway that main comes first; so it is put first here, and both resolve every name alike.
+ * Schemas that are searched before those of search_path, unless it lists them itself. DuckDB on its own looks for an
+ * unqualified name in temp, along the search path, and at last in main and system; the catalogue reader gives this list
+ * to the gateway, and `setSearchPath` gives DuckDB the same order, so that both resolve every name alike.
  */
-export const alwaysSearchedSchema = "main"
+export const implicitSchemas: readonly string[] = ["pg_catalog", "main"]
 
 const zoneOf = (settings: SettingsView): string => settings.values.get("timezone") ?? "UTC"
 
@@ -59,11 +60,13 @@ function unknownZone(name: string, cause?: unknown): GatewayError {
 }
 
 function searchPath(settings: SettingsView): readonly string[] {
-  return [
-    alwaysSearchedSchema,
-    ...settings.searchPath.filter((schema) => schema !== alwaysSearchedSchema),
-  ]
+  const listed = settings.searchPath.filter((schema) => !schema.startsWith("pg_temp"))
+  const names = new Set(listed.map((schema) => schema.toLowerCase()))
+  return [...implicitSchemas.filter((schema) => !names.has(schema)), ...listed]
 }
+
+const systemSchemas = new Set(["pg_catalog", "information_schema"])
+const plainName = /^[a-z_][a-z0-9_]*$/i
 
 /** PostgreSQL passes over schemas that do not exist, DuckDB refuses the whole path. */
 async function setSearchPath(duck: DuckDBConnection, path: readonly string[]): Promise<void> {
@@ -71,7 +74,24 @@ async function setSearchPath(duck: DuckDBConnection, path: readonly string[]): P
     "SELECT schema_name FROM duckdb_schemas() WHERE database_name = current_database()",
   )
   const existing = new Set(reader.getRows().map(([name]) => String(name).toLowerCase()))
-  const found = path.filter((schema) => existing.has(schema.toLowerCase()))
-  const list = found.map((schema) => `"${schema.replaceAll('"', '""')}"`).join(",")
-  await duck.run(`SET search_path = ${literal(list)}`)
+  const entries: string[] = []
+  for (const schema of path) {
+    const folded = schema.toLowerCase()
+    if (systemSchemas.has(folded)) entries.push(`system.${folded}`)
+    else if (existing.has(folded)) {
+      entries.push(plainName.test(schema) ? schema : `"${schema.replaceAll('"', '""')}"`)
+    }
+  }
+  try {
+    await duck.run(`SET search_path = ${literal(entries.join(","))}`)
+  } catch (cause) {
+    // DuckDB 1.5.6 reads a quoted name only at the end of the list.
+    throw new GatewayError({
+      sqlState: SqlState.FeatureNotSupported,
+      reason: "construct_unsupported",
+      message: "the warehouse does not take this search_path",
+      hint: "Put the schema whose name needs quotes last, or qualify its tables.",
+      cause,
+    })
+  }
 }

@@ -1,5 +1,5 @@
 import { connect as connectTcp, isIP, type Socket } from "node:net"
-import { connect as connectTls, type ConnectionOptions } from "node:tls"
+import { type ConnectionOptions, connect as connectTls } from "node:tls"
 import { cancelRequest, sslRequest } from "./frontend-messages.ts"
 
 export type CancelTarget = {
@@ -35,14 +35,11 @@ export function sendCancel(target: CancelTarget, timeoutMs: number): Promise<Can
     const timer = setTimeout(fail, timeoutMs)
     const watch = (socket: Socket): Socket => {
       sockets.push(socket)
-      // Without reading, the end of the stream is never seen.
-      return socket
-        .on("error", fail)
-        .on("end", () => finish(isSent ? "delivered" : "not_sent"))
-        .on("close", fail)
+      return socket.on("error", fail).on("close", () => finish(isSent ? "delivered" : "not_sent"))
     }
     const send = (socket: Socket): void => {
       isSent = true
+      // Without reading, the end of the stream is never seen.
       socket.resume()
       socket.write(cancelRequest(target.processId, target.secretKey))
     }
@@ -65,5 +62,35 @@ export function sendCancel(target: CancelTarget, timeoutMs: number): Promise<Can
       secure.once("secureConnect", () => send(secure))
       watch(secure)
     })
+  })
+}
+
+/** A cancel that came before its statement did nothing: it is sent again at this interval until the statement ends. */
+const cancelRepeatMs = 200
+
+/** Cancels until `over` is aborted. `unknown`: a request may still be under way, and the backend must serve nobody else. */
+export async function cancelUntil(
+  target: CancelTarget,
+  timeoutMs: number,
+  over: AbortSignal,
+): Promise<"done" | "unknown"> {
+  while (!over.aborted) {
+    const outcome = await sendCancel(target, timeoutMs)
+    if (outcome === "unknown") return "unknown"
+    await pause(cancelRepeatMs, over)
+  }
+  return "done"
+}
+
+function pause(ms: number, until: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (until.aborted) return resolve()
+    const finish = (): void => {
+      clearTimeout(timer)
+      until.removeEventListener("abort", finish)
+      resolve()
+    }
+    const timer = setTimeout(finish, ms)
+    until.addEventListener("abort", finish)
   })
 }

@@ -9,6 +9,8 @@ type UriParts = Omit<DialTarget, "name" | "applicationName">
 const sslModes = new Set(["disable", "allow", "prefer", "require", "verify-ca", "verify-full"])
 const knownParameters = new Set(["sslmode", "sslrootcert", "sslcert", "sslkey", "host"])
 
+const emptyHost = /^(postgres(?:ql)?:\/\/[^@/?]*@)(?=[/?]|$)/
+
 function invalid(message: string, cause?: unknown): GatewayError {
   return new GatewayError({
     sqlState: SqlState.InvalidParameterValue,
@@ -53,7 +55,8 @@ function tlsOptions(mode: string, query: URLSearchParams): ConnectionOptions | u
 export function parseConnectionUri(uri: string): UriParts {
   let url: URL
   try {
-    url = new URL(uri)
+    // libpq allows a user without a host (`//user@/db?host=/folder`), the URL standard does not.
+    url = new URL(uri.replace(emptyHost, "$1localhost"))
   } catch {
     throw invalid("a warehouse URI does not parse; expected postgresql://user@host:5432/database")
   }

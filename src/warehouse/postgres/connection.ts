@@ -1,20 +1,19 @@
-import { GatewayError, InvariantViolation, toGatewayError } from "../../core/errors.ts"
+import { GatewayError, InvariantViolation } from "../../core/errors.ts"
 import { noParameters, type Parameters } from "../../core/parameters.ts"
 import type { RowStream, StatementDescription } from "../../core/result.ts"
-import type { SettingsView } from "../../core/settings.ts"
-import { SqlState } from "../../core/sql-state.ts"
 import type { IsolationLevel } from "../../core/statement.ts"
 import type { TransactionStatus } from "../../wire/backend-messages.ts"
 import type { RunRequest, WarehouseConnection } from "../warehouse.ts"
-import { type CancelTarget, sendCancel } from "./cancel.ts"
+import { type CancelTarget, cancelUntil, sendCancel } from "./cancel.ts"
 import type { Dialled } from "./dial.ts"
-import { connectionLost, protocolError, serverError, parseFields } from "./error-map.ts"
+import { connectionLost, parseFields, protocolError, serverError } from "./error-map.ts"
 import { terminateMessage } from "./frontend-messages.ts"
-import { position } from "./position.ts"
+import { readPosition } from "./position.ts"
+import type { Asker, Question } from "./question.ts"
 import { Relay } from "./relay.ts"
 import { Reply } from "./reply.ts"
 import { describeMessages, Run, runMessages } from "./run.ts"
-import { type Replay, SettingsState, settingName } from "./settings-replay.ts"
+import { leavesTraces, type Replay, SettingsState, settingName } from "./settings-replay.ts"
 import { decodeRows, type TextRow } from "./text-rows.ts"
 
 export type ConnectionLimits = {
@@ -42,8 +41,6 @@ type Phase = "idle" | "running" | "recovering" | "dead"
 
 /** The server's statement_timeout comes first; this long after it the connection is taken for hung. */
 const deadlineGraceMs = 1_000
-/** A cancel that came before its statement did nothing: it is sent again at this interval until the statement ends. */
-const cancelRepeatMs = 200
 /** Rows of a question of our own. */
 const internalRowBytesMax = 1024 * 1024 * 1024
 
@@ -56,7 +53,7 @@ const isolationSql: Readonly<Record<IsolationLevel, string>> = {
 
 const never = new AbortController().signal
 
-export class PostgresConnection implements WarehouseConnection {
+export class PostgresConnection implements WarehouseConnection, Asker {
   readonly parameters: Map<string, string>
   readonly #socket: Dialled["socket"]
   readonly #relay: Relay
@@ -70,6 +67,8 @@ export class PostgresConnection implements WarehouseConnection {
   /** Settings that ride in front of the running statement. */
   #replay: Replay | undefined
   #recovery: Promise<void> | undefined
+  /** A statement may have left something in the server's session that is not ours. */
+  #isTainted = false
   #deathCause: unknown
 
   constructor(init: {
@@ -86,12 +85,13 @@ export class PostgresConnection implements WarehouseConnection {
     this.#onClosed = init.onClosed
     this.#cancelTarget = { host: init.host, port: init.port, tls, processId, secretKey }
     this.#relay = new Relay(socket, (error) => this.#die(error))
-    this.#relay.onUnasked = () => this.#takeUnasked()
+    this.#relay.idle(() => this.#takeUnasked())
   }
 
   get state(): "clean" | "busy" | "dirty" {
     if (this.#phase === "dead") return "dirty"
-    return this.#phase === "idle" && this.#transaction === "I" ? "clean" : "busy"
+    const isClean = this.#phase === "idle" && this.#transaction === "I" && !this.#isTainted
+    return isClean ? "clean" : "busy"
   }
 
   get processId(): number {
@@ -102,6 +102,8 @@ export class PostgresConnection implements WarehouseConnection {
     const { settings, statementTimeoutMs, signal } = request
     if (this.#phase !== "idle") await this.#untilIdle()
     signal.throwIfAborted()
+    if (this.#isTainted) await this.#discard(signal)
+    this.#isTainted ||= leavesTraces(request.statement.text)
     const replay = this.#settings.replay(settings, statementTimeoutMs)
     const run = this.#send(runMessages(request, replay), { replay, signal, statementTimeoutMs })
     await run.start()
@@ -128,7 +130,10 @@ export class PostgresConnection implements WarehouseConnection {
     return { parameterTypes, rowDescription: run.description }
   }
 
-  async beginTransaction(isolation: IsolationLevel | undefined, signal: AbortSignal): Promise<void> {
+  async beginTransaction(
+    isolation: IsolationLevel | undefined,
+    signal: AbortSignal,
+  ): Promise<void> {
     const level = isolation === undefined ? "" : ` ISOLATION LEVEL ${isolationSql[isolation]}`
     await this.command(`BEGIN${level} READ ONLY`, signal)
     this.#settings.began()
@@ -143,7 +148,7 @@ export class PostgresConnection implements WarehouseConnection {
   }
 
   async position(signal: AbortSignal): Promise<string | undefined> {
-    return position(this, signal)
+    return readPosition(this, signal)
   }
 
   async checkSetting(
@@ -181,17 +186,8 @@ export class PostgresConnection implements WarehouseConnection {
     await this.query({ text, parameters: noParameters, signal }, () => {})
   }
 
-  /** A question of our own; rows as text. `settings` undefined leaves them as they are. */
-  async query(
-    question: {
-      readonly text: string
-      readonly parameters: Parameters
-      readonly signal: AbortSignal
-      readonly settings?: SettingsView
-      readonly timeoutMs?: number
-    },
-    visit: (row: TextRow) => void,
-  ): Promise<void> {
+  /** A question of our own; rows as text. */
+  async query(question: Question, visit: (row: TextRow) => void): Promise<void> {
     const { text, parameters, signal, settings } = question
     if (this.#phase !== "idle") await this.#untilIdle()
     signal.throwIfAborted()
@@ -211,20 +207,37 @@ export class PostgresConnection implements WarehouseConnection {
   }
 
   async settle(settleTimeoutMs: number): Promise<"clean" | "dirty"> {
-    const timer = setTimeout(() => {
-      this.#die(new Error(`the connection was not clean within ${settleTimeoutMs} ms`))
-    }, settleTimeoutMs)
-    try {
-      await this.endTransaction()
-    } catch (error) {
-      this.#die(error)
-    } finally {
-      clearTimeout(timer)
-    }
+    let timer: NodeJS.Timeout | undefined
+    const timeUp = new Promise<void>((resolve) => {
+      timer = setTimeout(() => {
+        this.#die(new Error(`the connection was not clean within ${settleTimeoutMs} ms`))
+        resolve()
+      }, settleTimeoutMs)
+    })
+    const clean = this.#cleanUp().catch((error: unknown) => this.#die(error))
+    await Promise.race([clean, timeUp])
+    clearTimeout(timer)
     return this.state === "clean" ? "clean" : "dirty"
   }
 
+  async #cleanUp(): Promise<void> {
+    await this.endTransaction()
+    if (this.#isTainted) await this.#discard(never)
+  }
+
+  /** Brings the server's session back to what it was after the log-in. Inside a transaction its end has to come first. */
+  async #discard(signal: AbortSignal): Promise<void> {
+    if (this.#transaction !== "I") return
+    await this.command("DISCARD ALL", signal)
+    this.#settings.applied(new Map())
+    this.#isTainted = false
+  }
+
   close(): void {
+    if (this.#phase === "running") {
+      // Otherwise the server would notice only at its next write.
+      void sendCancel(this.#cancelTarget, this.#limits.cancelTimeoutMs)
+    }
     if (this.#phase === "idle" && this.#socket.writable) this.#socket.end(terminateMessage)
     this.#die(new Error("closed by the gateway"))
   }
@@ -262,7 +275,7 @@ export class PostgresConnection implements WarehouseConnection {
     )
     this.#phase = "running"
     this.#replay = replay
-    this.#relay.onUnasked = undefined
+    this.#relay.busy()
     const run = new Run({
       reply,
       relay: this.#relay,
@@ -291,9 +304,7 @@ export class PostgresConnection implements WarehouseConnection {
   #becomeIdle(): void {
     this.#phase = "idle"
     this.#run = undefined
-    this.#relay.onUnasked = () => this.#takeUnasked()
-    this.#relay.flow()
-    if (this.#relay.heldBytes > 0) this.#takeUnasked()
+    this.#relay.idle(() => this.#takeUnasked())
   }
 
   /**
@@ -308,7 +319,8 @@ export class PostgresConnection implements WarehouseConnection {
       this.#die(new Error(`an abandoned statement did not end within ${recoverTimeoutMs} ms`))
     }, recoverTimeoutMs)
     const drained = new AbortController()
-    const cancelling = this.#cancelUntil(drained.signal)
+    const { cancelTimeoutMs } = this.#limits
+    const cancelling = cancelUntil(this.#cancelTarget, cancelTimeoutMs, drained.signal)
     try {
       await this.#drain(reply)
     } catch (error) {
@@ -336,15 +348,6 @@ export class PostgresConnection implements WarehouseConnection {
       if (drainedBytes > this.#limits.drainBytesMax) throw new Error("too much is left to drain")
       if (step === "more") await this.#relay.more()
     }
-  }
-
-  async #cancelUntil(drained: AbortSignal): Promise<"done" | "unknown"> {
-    while (!drained.aborted && this.#phase !== "dead") {
-      const outcome = await sendCancel(this.#cancelTarget, this.#limits.cancelTimeoutMs)
-      if (outcome === "unknown") return "unknown"
-      await pause(cancelRepeatMs, drained)
-    }
-    return "done"
   }
 
   /** While no statement runs the server may only send what needs no answer, or say that it ends the connection. */
@@ -375,26 +378,12 @@ export class PostgresConnection implements WarehouseConnection {
     const isRunning = this.#phase === "running"
     this.#phase = "dead"
     this.#deathCause = cause
-    this.#relay.onUnasked = undefined
+    this.#relay.busy()
     this.#socket.destroySoon()
-    const error =
-      cause instanceof GatewayError ? cause : connectionLost(cause, false)
+    const error = cause instanceof GatewayError ? cause : connectionLost(cause, false)
     if (isRunning) this.#run?.release()
     this.#relay.fail(error)
     this.#run = undefined
     this.#onClosed(this)
   }
-}
-
-function pause(ms: number, until: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (until.aborted) return resolve()
-    const finish = (): void => {
-      clearTimeout(timer)
-      until.removeEventListener("abort", finish)
-      resolve()
-    }
-    const timer = setTimeout(finish, ms)
-    until.addEventListener("abort", finish)
-  })
 }

@@ -99,7 +99,7 @@ function dialOnce(
     }
     signal.addEventListener("abort", onAbort, { once: true })
     // The callback runs while `pg` handles ReadyForQuery: no later byte can reach its parser.
-    client.connect((error) => {
+    client.connect((error: Error | undefined) => {
       signal.removeEventListener("abort", onAbort)
       const { stream } = client.connection
       if (error) {

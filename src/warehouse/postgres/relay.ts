@@ -38,7 +38,7 @@ export class Relay {
   #waiter: Waiter | undefined
   #failure: GatewayError | undefined
   /** Set while no statement runs: hears of every chunk, since what comes then is not asked for. */
-  onUnasked: (() => void) | undefined
+  #onUnasked: (() => void) | undefined
 
   constructor(socket: Socket, onLost: (error: GatewayError) => void) {
     this.#socket = socket
@@ -48,9 +48,9 @@ export class Relay {
       cause = error
     })
     socket.on("close", () => {
-      this.#failure ??= connectionLost(cause, false)
-      onLost(this.#failure)
-      this.interrupt(this.#failure)
+      const failure = connectionLost(cause, false)
+      onLost(failure)
+      this.fail(failure)
     })
   }
 
@@ -102,11 +102,6 @@ export class Relay {
     return { bytes: buffer.subarray(start, offset), rowCount }
   }
 
-  /** Bytes held and not yet taken. */
-  get heldBytes(): number {
-    return this.#buffer.length - this.#offset
-  }
-
   /** Resolves when more bytes are at hand; rejects when the connection is lost or by `interrupt`. One caller at a time. */
   more(): Promise<void> | undefined {
     const chunk = this.#queue.shift()
@@ -115,7 +110,7 @@ export class Relay {
       return undefined
     }
     if (this.#failure !== undefined) throw this.#failure
-    this.flow()
+    this.#flow()
     return new Promise((resolve, reject) => {
       this.#waiter = { resolve, reject }
     })
@@ -128,7 +123,26 @@ export class Relay {
     waiter?.reject(error)
   }
 
-  flow(): void {
+  /** No further bytes will come: what is at hand may still be read. */
+  fail(error: GatewayError): void {
+    this.#failure ??= error
+    this.interrupt(this.#failure)
+  }
+
+  /** No statement runs: from now on `onUnasked` hears of every chunk, and of what is at hand already. */
+  idle(onUnasked: () => void): void {
+    this.#onUnasked = onUnasked
+    for (const chunk of this.#queue.splice(0)) this.#append(chunk)
+    this.#flow()
+    if (this.#offset < this.#buffer.length) onUnasked()
+  }
+
+  /** A statement runs: bytes are read by `more`. */
+  busy(): void {
+    this.#onUnasked = undefined
+  }
+
+  #flow(): void {
     if (!this.#isPaused) return
     this.#isPaused = false
     this.#socket.resume()
@@ -140,9 +154,9 @@ export class Relay {
       this.#waiter = undefined
       this.#append(chunk)
       waiter.resolve()
-    } else if (this.onUnasked !== undefined) {
+    } else if (this.#onUnasked !== undefined) {
       this.#append(chunk)
-      this.onUnasked()
+      this.#onUnasked()
     } else {
       this.#queue.push(chunk)
       this.#isPaused = true

@@ -18,9 +18,8 @@ export type Step =
 /** What a reply tells its connection while it is read. */
 export type ReplyEvents = {
   onParameter(name: string, value: string): void
-  /** The settings sent in front of the statement are in force, unless the statement fails. */
+  /** The reply is over; with the statement's error, when it failed. */
   onReady(status: TransactionStatus, error: GatewayError | undefined): void
-  onFatal(error: GatewayError): void
 }
 
 /** NoticeResponse messages kept for one statement; further ones are dropped. */
@@ -192,10 +191,7 @@ export class Reply {
   #fail(frame: Buffer): void {
     const fields = parseFields(frame.subarray(5))
     const error = serverError(fields)
-    if (endsConnection(fields)) {
-      this.#events.onFatal(error)
-      throw error
-    }
+    if (endsConnection(fields)) throw error
     this.error ??= error
     this.#stage = "failed"
   }

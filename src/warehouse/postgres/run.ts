@@ -15,6 +15,11 @@ import type { Relay } from "./relay.ts"
 import type { Reply, Step } from "./reply.ts"
 import type { Replay } from "./settings-replay.ts"
 
+/** What of a request decides its bytes. */
+export type RunText = Pick<RunRequest, "parameters" | "resultFormats"> & {
+  readonly statement: { readonly text: string }
+}
+
 /** The messages that set the settings, run unnamed, without Sync. */
 function settingsMessages(replay: Replay): Buffer[] {
   return [
@@ -28,7 +33,7 @@ function settingsMessages(replay: Replay): Buffer[] {
  * What one statement is sent as, in one write. The simple protocol costs the server least, but what goes in front of the
  * statement must stop it when it fails, and only the extended protocol's Sync does that.
  */
-export function runMessages(request: RunRequest, replay: Replay | undefined): Buffer {
+export function runMessages(request: RunText, replay: Replay | undefined): Buffer {
   const { statement, parameters, resultFormats } = request
   const isAllText = resultFormats.every((format) => format === 0)
   const isPlain = parameters.values.length === 0 && parameters.types.length === 0 && isAllText
@@ -110,6 +115,7 @@ export class Run implements RowStream {
 
   async next(): Promise<RowBatch | undefined> {
     for (;;) {
+      if (this.#abandonedBy !== undefined) throw this.#abandonedBy
       if (this.reply.isReady) {
         if (this.reply.error !== undefined) throw this.reply.error
         return undefined
@@ -159,10 +165,12 @@ export class Run implements RowStream {
     if (this.#isOver) return
     // What is at hand often holds the end already, and then nothing has to be cancelled.
     try {
-      for (let step: Step = "described"; step !== "more" && step !== "ready"; ) step = this.#advance()
+      for (let step: Step = "described"; step !== "more" && step !== "ready"; )
+        step = this.#advance()
     } catch {
       // The connection has heard of it.
     }
     this.abandon(disposed)
+    this.#abandonedBy = disposed
   }
 }

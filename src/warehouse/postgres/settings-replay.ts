@@ -1,5 +1,7 @@
+import { GatewayError } from "../../core/errors.ts"
 import type { Parameters } from "../../core/parameters.ts"
 import type { SettingsView } from "../../core/settings.ts"
+import { SqlState } from "../../core/sql-state.ts"
 
 /**
  * Which settings a connection has, and what has to be sent so that it has others. They go by set_config() with bound
@@ -22,6 +24,16 @@ const untouchable = new Set([
   "client_encoding",
   "statement_timeout",
 ])
+
+/** The name, when a session may have a value for it. Throws 55P02 otherwise. */
+export function settingName(name: string): string {
+  if (!untouchable.has(name) || name === "statement_timeout") return name
+  throw new GatewayError({
+    sqlState: SqlState.CantChangeRuntimeParam,
+    reason: "setting_not_changeable",
+    message: `parameter "${name}" cannot be changed now`,
+  })
+}
 
 export type Replay = {
   readonly text: string
@@ -83,5 +95,19 @@ function difference(from: TargetSettings, to: TargetSettings): Replay | undefine
     value === null ? null : Buffer.from(value),
   ])
   const types = values.map(() => textType)
-  return { text: `SELECT ${calls.join(", ")}`, parameters: { types, formats: [], values }, after: to }
+  return {
+    text: `SELECT ${calls.join(", ")}`,
+    parameters: { types, formats: [], values },
+    after: to,
+  }
+}
+
+const traces = /set_config|advisory_lock|setseed/i
+
+/**
+ * True when a statement's text calls what outlives it in the server's session: settings, session-level locks. A function of
+ * a user's that calls these inside is not seen; which functions may be called is policy's to say.
+ */
+export function leavesTraces(text: string): boolean {
+  return traces.test(text)
 }

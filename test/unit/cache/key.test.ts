@@ -1,6 +1,17 @@
 import { equal, notEqual, ok } from "node:assert/strict"
 import { it } from "node:test"
-import fc from "fast-check"
+import {
+  type Arbitrary,
+  string as anyString,
+  array,
+  assert as check,
+  constantFrom,
+  nat,
+  oneof,
+  option,
+  property,
+  record,
+} from "fast-check"
 import { type CacheKeyParts, cacheKey, completeKey, keyBase } from "../../../src/cache/key.ts"
 import type { FormatCode, Parameters } from "../../../src/core/parameters.ts"
 
@@ -23,14 +34,29 @@ function withParameters(...values: (string | null)[]): CacheKeyParts {
 }
 
 function typed(types: number[], formats: FormatCode[], ...values: string[]): CacheKeyParts {
-  return { ...base, parameters: { types, formats, values: values.map((text) => Buffer.from(text)) } }
+  return {
+    ...base,
+    parameters: { types, formats, values: values.map((text) => Buffer.from(text)) },
+  }
 }
 
 /** Pairs that a key made by joining, or one that forgot a part, would take for the same. */
 const different: readonly (readonly [string, CacheKeyParts, CacheKeyParts])[] = [
-  ["a colon moves between parts", { ...base, warehouse: "a", canonical: "b:c" }, { ...base, warehouse: "a:b", canonical: "c" }],
-  ["a length prefix moves between parts", { ...base, warehouse: "a", canonical: "1:b" }, { ...base, warehouse: "a1:", canonical: "b" }],
-  ["a part is empty", { ...base, warehouse: "", canonical: "x" }, { ...base, warehouse: "x", canonical: "" }],
+  [
+    "a colon moves between parts",
+    { ...base, warehouse: "a", canonical: "b:c" },
+    { ...base, warehouse: "a:b", canonical: "c" },
+  ],
+  [
+    "a length prefix moves between parts",
+    { ...base, warehouse: "a", canonical: "1:b" },
+    { ...base, warehouse: "a1:", canonical: "b" },
+  ],
+  [
+    "a part is empty",
+    { ...base, warehouse: "", canonical: "x" },
+    { ...base, warehouse: "x", canonical: "" },
+  ],
   ["warehouse", base, { ...base, warehouse: "other" }],
   ["canonical form", base, { ...base, canonical: "d".repeat(64) }],
   ["scope", base, { ...base, scope: "analyst/8" }],
@@ -42,7 +68,11 @@ const different: readonly (readonly [string, CacheKeyParts, CacheKeyParts])[] = 
   ["no date bucket and a dash", base, { ...base, dateBucket: "-" }],
   ["tokens", base, { ...base, vector: { ...base.vector, text: "e|t2" } }],
   ["text and binary results", base, { ...base, resultFormats: [1] }],
-  ["one binary column of two", { ...base, resultFormats: [0, 1] }, { ...base, resultFormats: [1, 0] }],
+  [
+    "one binary column of two",
+    { ...base, resultFormats: [0, 1] },
+    { ...base, resultFormats: [1, 0] },
+  ],
   ["a format for one column and for all", base, { ...base, resultFormats: [0, 0] }],
   ["NULL and the empty string", withParameters(null), withParameters("")],
   ["no parameter and NULL", base, withParameters(null)],
@@ -73,7 +103,11 @@ for (const [title, left, right] of different)
 
 const same: readonly (readonly [string, CacheKeyParts, CacheKeyParts])[] = [
   ["nothing", base, { ...base }],
-  ["fences, which follow from the tokens", base, { ...base, vector: { ...base.vector, fences: ["0/1"] } }],
+  [
+    "fences, which follow from the tokens",
+    base,
+    { ...base, vector: { ...base.vector, fences: ["0/1"] } },
+  ],
   ["one text format for all columns and none given", base, { ...base, resultFormats: [0] }],
 ]
 
@@ -112,34 +146,32 @@ it("long parameters and long token lists keep the material short and still tell 
   )
 })
 
-const tricky = fc.oneof(
-  fc.constantFrom("", ":", "0:", "1:", "t1:a", "d64:", "n0", "v0", ",", ";", "-", "+", "\0"),
-  fc.string({ maxLength: 6 }),
+const tricky = oneof(
+  constantFrom("", ":", "0:", "1:", "t1:a", "d64:", "n0", "v0", ",", ";", "-", "+", "\0"),
+  anyString({ maxLength: 6 }),
 )
-const parametersOf: fc.Arbitrary<Parameters> = fc
-  .array(
-    fc.record({
-      type: fc.constantFrom(0, 20, 23, 25),
-      format: fc.constantFrom<FormatCode>(0, 1),
-      value: fc.option(tricky.map((text) => Buffer.from(text))),
-    }),
-    { maxLength: 3 },
-  )
-  .map((items) => ({
-    types: items.map((item) => item.type),
-    formats: items.map((item) => item.format),
-    values: items.map((item) => item.value),
-  }))
-const anyParts: fc.Arbitrary<CacheKeyParts> = fc.record({
+const parametersOf: Arbitrary<Parameters> = array(
+  record({
+    type: constantFrom(0, 20, 23, 25),
+    format: constantFrom<FormatCode>(0, 1),
+    value: option(tricky.map((text) => Buffer.from(text))),
+  }),
+  { maxLength: 3 },
+).map((items) => ({
+  types: items.map((item) => item.type),
+  formats: items.map((item) => item.format),
+  values: items.map((item) => item.value),
+}))
+const anyParts: Arbitrary<CacheKeyParts> = record({
   warehouse: tricky,
   canonical: tricky,
   scope: tricky,
   catalogVersion: tricky,
   settingsDigest: tricky,
-  rowLimit: fc.nat(3),
-  dateBucket: fc.option(tricky, { nil: undefined }),
+  rowLimit: nat(3),
+  dateBucket: option(tricky, { nil: undefined }),
   parameters: parametersOf,
-  resultFormats: fc.array(fc.constantFrom<FormatCode>(0, 1), { maxLength: 3 }),
+  resultFormats: array(constantFrom<FormatCode>(0, 1), { maxLength: 3 }),
   vector: tricky.map((text) => ({ text, epoch: "", fences: [] })),
 })
 
@@ -151,8 +183,8 @@ function identity(parts: CacheKeyParts): string {
 }
 
 it("keys are equal exactly when all their parts are", () => {
-  fc.assert(
-    fc.property(anyParts, anyParts, (left, right) => {
+  check(
+    property(anyParts, anyParts, (left, right) => {
       equal(
         cacheKey(left).material === cacheKey(right).material,
         identity(left) === identity(right),
@@ -164,8 +196,8 @@ it("keys are equal exactly when all their parts are", () => {
 
 it("changing any one part changes the key", () => {
   const names = Object.keys(base) as (keyof CacheKeyParts)[]
-  fc.assert(
-    fc.property(anyParts, anyParts, fc.constantFrom(...names), (left, other, name) => {
+  check(
+    property(anyParts, anyParts, constantFrom(...names), (left, other, name) => {
       const right = { ...left, [name]: other[name] }
       equal(
         cacheKey(left).material === cacheKey(right).material,

@@ -1,7 +1,7 @@
 import { deepEqual, equal, rejects } from "node:assert/strict"
 import { describe, it } from "node:test"
-import type { RowBatch, RowStream } from "../../../src/core/result.ts"
 import type { Remark } from "../../../src/core/remark.ts"
+import type { RowBatch, RowStream } from "../../../src/core/result.ts"
 import { LimitedRows } from "../../../src/pipeline/row-limit.ts"
 import { dataRow } from "../../../src/wire/backend-messages.ts"
 

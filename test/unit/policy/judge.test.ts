@@ -17,6 +17,8 @@ const noTraits: ReadTraits = {
   usesSystemColumn: false,
   usesTableSample: false,
   parameterCount: 0,
+  types: [],
+  attributes: [],
 }
 
 function statement(statementClass: StatementClass, command = "SELECT"): Statement {
@@ -149,7 +151,14 @@ describe("statement kinds", () => {
     equal(judged.kind, "refused")
   })
 
-  for (const name of ["query_to_xml", "PG_READ_FILE", "pg_ls_dir", "read_csv", "set_config", "lo_get"])
+  for (const name of [
+    "query_to_xml",
+    "PG_READ_FILE",
+    "pg_ls_dir",
+    "read_csv",
+    "set_config",
+    "lo_get",
+  ])
     it(`refuses the function ${name} to everybody`, () => {
       const judged = judge(
         read({ functions: [{ schema: "pg_catalog", name, argumentCount: 1 }] }),

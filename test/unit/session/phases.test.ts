@@ -26,9 +26,11 @@ describe("phases", () => {
     it(`${from} goes to ${to} by ${message.kind}`, () => equal(phaseAfter(from, message), to))
 
   for (const message of [query, execute])
-    it(`${message.kind} is dropped while skipping`, () => equal(step("skipping", message), "discard"))
+    it(`${message.kind} is dropped while skipping`, () =>
+      equal(step("skipping", message), "discard"))
   for (const message of [sync, terminate])
-    it(`${message.kind} is handled while skipping`, () => equal(step("skipping", message), "handle"))
+    it(`${message.kind} is handled while skipping`, () =>
+      equal(step("skipping", message), "handle"))
 
   it("skips to Sync after an error in a batch, but not after one in a simple query", () => {
     equal(phaseAfterError(execute), "skipping")

@@ -32,9 +32,12 @@ describe("durations", () => {
     })
 
   it("refuses an unknown unit by naming those that exist", () => {
-    throws(() => durationMs("statement_timeout", "5 parsecs"), (thrown: unknown) => {
-      return thrown instanceof GatewayError && thrown.hint?.includes('"ms"') === true
-    })
+    throws(
+      () => durationMs("statement_timeout", "5 parsecs"),
+      (thrown: unknown) => {
+        return thrown instanceof GatewayError && thrown.hint?.includes('"ms"') === true
+      },
+    )
   })
 
   it("refuses a negative value with the valid range", () => {

@@ -1,7 +1,7 @@
 import { equal, throws } from "node:assert/strict"
 import { describe, it } from "node:test"
-import { SessionSettings, settingDefaults } from "../../../src/session/settings.ts"
 import { settingRule } from "../../../src/session/setting-table.ts"
+import { SessionSettings, settingDefaults } from "../../../src/session/settings.ts"
 import { SessionTransaction } from "../../../src/session/transaction.ts"
 
 const defaults = settingDefaults(new Map([["TimeZone", "Europe/Berlin"]]))

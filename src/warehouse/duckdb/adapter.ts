@@ -1,0 +1,95 @@
+import { version as duckdbVersion } from "@duckdb/node-api"
+import type { CatalogSnapshot } from "../../core/catalog.ts"
+import { GatewayError, InvariantViolation } from "../../core/errors.ts"
+import type { Parameters } from "../../core/parameters.ts"
+import type { Ast } from "../../core/statement.ts"
+import type { ServerFacts, Warehouse, WarehouseConnection } from "../warehouse.ts"
+import { readDuckdbCatalog } from "./catalog-reader.ts"
+import { DuckdbFile, type DuckdbOptions } from "./client.ts"
+import { DuckdbWarehouseConnection } from "./connection.ts"
+import { adaptStatement } from "./dialect.ts"
+
+/**
+ * The version that clients are told: SQLAlchemy and others choose their SQL by it, so it is the PostgreSQL whose syntax
+ * and answers the dialect is tested against.
+ */
+const postgresVersion = "15.0"
+
+function serverFacts(): ServerFacts {
+  const engine = `DuckDB ${duckdbVersion().replace(/^v/, "")}`
+  return {
+    serverVersion: `${postgresVersion} (${engine})`,
+    // SQLAlchemy reads `PostgreSQL (\d+)\.?(\d+)?` from the start of this text.
+    versionText: `PostgreSQL ${postgresVersion} (${engine}), served by Sluice`,
+    parameters: new Map([
+      ["server_version", `${postgresVersion} (${engine})`],
+      ["server_encoding", "UTF8"],
+      ["client_encoding", "UTF8"],
+      ["TimeZone", "UTC"],
+      ["DateStyle", "ISO, MDY"],
+      ["IntervalStyle", "postgres"],
+      ["integer_datetimes", "on"],
+      ["standard_conforming_strings", "on"],
+      ["is_superuser", "off"],
+      ["default_transaction_read_only", "on"],
+      ["in_hot_standby", "off"],
+      ["search_path", "main"],
+    ]),
+  }
+}
+
+/** DuckDB inside this process, over one file. */
+export class DuckdbAdapter implements Warehouse {
+  readonly engine = "duckdb"
+  readonly serverFacts: ServerFacts = serverFacts()
+  readonly #file: DuckdbFile
+
+  constructor(options: DuckdbOptions) {
+    this.#file = new DuckdbFile(options)
+  }
+
+  /**
+   * Proves that the file can be opened. A file that another process is writing to is no reason to refuse: a statement waits
+   * for it within its own time-out.
+   */
+  async connect(signal: AbortSignal): Promise<WarehouseConnection> {
+    try {
+      const use = await this.#file.acquire(signal, connectWaitMsMax)
+      use.release()
+    } catch (thrown) {
+      const isBusy = thrown instanceof GatewayError && thrown.reason === "warehouse_busy"
+      if (!isBusy) throw thrown
+    }
+    return new DuckdbWarehouseConnection(this.#file)
+  }
+
+  async readCatalog(
+    connection: WarehouseConnection,
+    signal: AbortSignal,
+  ): Promise<CatalogSnapshot> {
+    if (!(connection instanceof DuckdbWarehouseConnection)) {
+      throw new InvariantViolation("a catalogue was to be read through another engine's connection")
+    }
+    await connection.beginTransaction(undefined, signal)
+    try {
+      return await readDuckdbCatalog(connection, signal)
+    } finally {
+      await connection.endTransaction()
+    }
+  }
+
+  adapt(ast: Ast, parameters: Parameters | undefined): Ast | undefined {
+    return adaptStatement(ast, parameters)
+  }
+
+  onInvalidated(): void {
+    this.#file.invalidate()
+  }
+
+  async close(): Promise<void> {
+    await this.#file.close()
+  }
+}
+
+/** One look at the lock is enough to connect. */
+const connectWaitMsMax = 1

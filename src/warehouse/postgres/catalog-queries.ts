@@ -1,0 +1,38 @@
+/** What the catalogue is asked for. All names are qualified or stand in pg_catalog, which the reader puts on search_path. */
+
+/** Temporary and TOAST schemas belong to sessions and to storage. */
+const plainSchema = "n.nspname !~ '^pg_(temp|toast)'"
+
+export const relationsSql = `
+SELECT c.oid, n.nspname, c.relname, c.relkind
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND ${plainSchema}`
+
+/** Parents and their children: partitions and plain inheritance. */
+export const inheritanceSql = "SELECT inhparent, inhrelid FROM pg_inherits"
+
+export const functionsSql = `
+SELECT p.oid, n.nspname, p.proname, p.provolatile
+FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace`
+
+/**
+ * The stored parse trees of views. pg_depend would be smaller, but knows nothing of what initdb made (pg_class, now(),
+ * random()): those are pinned and leave no rows there. 16384 is the first oid after initdb; views before it are the
+ * system's own.
+ */
+export const viewRulesSql = `
+SELECT r.ev_class, r.ev_action::text
+FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class
+WHERE c.relkind = 'v' AND r.rulename = '_RETURN' AND c.oid >= 16384`
+
+/** Operators and casts outside pg_catalog whose function may answer differently for the same arguments. */
+export const userOperatorsSql = `
+SELECT DISTINCT o.oprname::text
+FROM pg_operator o
+  JOIN pg_namespace n ON n.oid = o.oprnamespace
+  JOIN pg_proc p ON p.oid = o.oprcode
+WHERE n.nspname <> 'pg_catalog' AND p.provolatile <> 'i'
+UNION
+SELECT DISTINCT '::' || t.typname
+FROM pg_cast c JOIN pg_type t ON t.oid = c.casttarget JOIN pg_proc p ON p.oid = c.castfunc
+WHERE c.oid >= 16384 AND p.provolatile <> 'i'`

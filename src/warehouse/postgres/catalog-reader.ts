@@ -1,0 +1,178 @@
+import { createHash } from "node:crypto"
+import type {
+  CatalogRelation,
+  CatalogSnapshot,
+  RelationKind,
+  Volatility,
+} from "../../core/catalog.ts"
+import { noParameters } from "../../core/parameters.ts"
+import { type RelationName, relationName } from "../../core/relation.ts"
+import type { SettingsView } from "../../core/settings.ts"
+import {
+  functionsSql,
+  inheritanceSql,
+  relationsSql,
+  userOperatorsSql,
+  viewRulesSql,
+} from "./catalog-queries.ts"
+import type { PostgresConnection } from "./connection.ts"
+import { stableSafeFunctions } from "./stable-functions.ts"
+import type { TextRow } from "./text-rows.ts"
+import { readViewRule } from "./view-rules.ts"
+
+const kinds: Readonly<Record<string, RelationKind>> = {
+  r: "table",
+  p: "partitioned_table",
+  v: "view",
+  m: "materialized_view",
+  f: "foreign_table",
+  S: "sequence",
+}
+
+const volatilities: Readonly<Record<string, Volatility>> = {
+  i: "immutable",
+  s: "stable",
+  v: "volatile",
+}
+
+const rank: Readonly<Record<Volatility, number>> = { immutable: 0, stable: 1, volatile: 2 }
+
+/** So that no object of a user's schema can stand for a name or an operator of ours. */
+const readerSettings: SettingsView = {
+  values: new Map([["search_path", "pg_catalog"]]),
+  searchPath: ["pg_catalog"],
+  bytesDigest: "",
+}
+
+/** Reading the catalogue of 10,000 relations takes a second; a server that needs this long is not well. */
+const readTimeoutMs = 60_000
+
+type Row = {
+  readonly name: RelationName
+  readonly schema: string
+  readonly relation: string
+  readonly kind: RelationKind
+  readonly dependsOn: Set<RelationName>
+  volatileDefinition: boolean
+}
+
+type Read = {
+  readonly byOid: Map<string, Row>
+  readonly functions: Map<string, Volatility>
+  /** Functions by oid of which a view may not make use if it is to be cacheable. */
+  readonly unsafeFunctionOids: Set<string>
+  readonly userOperators: Set<string>
+}
+
+/**
+ * Reads relations, what views and parents are made of, and functions, within one snapshot of the server. A view is
+ * `volatileDefinition` when its own rule (not those of views below it: the reader of the snapshot follows these) calls a
+ * volatile function, a stable one outside the list of stable-functions.ts, a stable one of a user's, or CURRENT_DATE,
+ * CURRENT_USER and their kin; views that came with the server always are.
+ */
+export async function readCatalog(
+  connection: PostgresConnection,
+  signal: AbortSignal,
+): Promise<CatalogSnapshot> {
+  const read: Read = {
+    byOid: new Map(),
+    functions: new Map(),
+    unsafeFunctionOids: new Set(),
+    userOperators: new Set(),
+  }
+  const ask = (text: string, visit: (row: TextRow) => void): Promise<void> =>
+    connection.query(
+      {
+        text,
+        parameters: noParameters,
+        signal,
+        settings: readerSettings,
+        timeoutMs: readTimeoutMs,
+      },
+      visit,
+    )
+  await connection.beginTransaction("repeatable read", signal)
+  try {
+    await ask(relationsSql, (row) => addRelation(read, row))
+    await ask(inheritanceSql, (row) => addChild(read, row))
+    await ask(functionsSql, (row) => addFunction(read, row))
+    await ask(viewRulesSql, (row) => addViewRule(read, row))
+    await ask(userOperatorsSql, ([name]) => read.userOperators.add(name ?? ""))
+  } finally {
+    await connection.endTransaction()
+  }
+  return snapshotOf(read)
+}
+
+function addRelation(read: Read, [oid, schema, relation, kindCode]: TextRow): void {
+  const kind = kinds[kindCode ?? ""]
+  if (oid == null || schema == null || relation == null || kind === undefined) return
+  read.byOid.set(oid, {
+    name: relationName(schema, relation),
+    schema,
+    relation,
+    kind,
+    dependsOn: new Set(),
+    volatileDefinition: kind === "view",
+  })
+}
+
+function addChild(read: Read, [parent, child]: TextRow): void {
+  const childName = read.byOid.get(child ?? "")?.name
+  // Indexes inherit too; they are no relations of ours.
+  if (childName !== undefined) read.byOid.get(parent ?? "")?.dependsOn.add(childName)
+}
+
+function addFunction(read: Read, [oid, schema, name, code]: TextRow): void {
+  const volatility = volatilities[code ?? ""]
+  if (oid == null || schema == null || name == null || volatility === undefined) return
+  const key = relationName(schema, name)
+  const known = read.functions.get(key)
+  if (known === undefined || rank[known] < rank[volatility]) read.functions.set(key, volatility)
+  const isSafe =
+    volatility === "immutable" ||
+    (volatility === "stable" && schema === "pg_catalog" && stableSafeFunctions.has(name))
+  if (!isSafe) read.unsafeFunctionOids.add(oid)
+}
+
+function addViewRule(read: Read, [oid, tree]: TextRow): void {
+  const view = read.byOid.get(oid ?? "")
+  if (view === undefined || tree == null) return
+  const rule = readViewRule(tree)
+  let isVolatile = rule.hasSpecial
+  for (const functionOid of rule.functionOids) {
+    if (read.unsafeFunctionOids.has(functionOid)) isVolatile = true
+  }
+  for (const relationOid of rule.relationOids) {
+    // Up to PostgreSQL 15 a view's rule names the view itself, as OLD and NEW.
+    if (relationOid === oid) continue
+    const source = read.byOid.get(relationOid)
+    if (source === undefined) isVolatile = true
+    else view.dependsOn.add(source.name)
+  }
+  view.volatileDefinition = isVolatile
+}
+
+function snapshotOf(read: Read): CatalogSnapshot {
+  const relations = new Map<RelationName, CatalogRelation>()
+  const digest = createHash("sha256")
+  const rows = [...read.byOid.entries()].map(([oid, row]) => ({ ...row, oid }))
+  rows.sort((a, b) => (a.name < b.name ? -1 : 1))
+  for (const { oid, name, schema, relation, kind, dependsOn, volatileDefinition } of rows) {
+    const sources = [...dependsOn].toSorted()
+    relations.set(name, { name, schema, relation, kind, dependsOn: sources, volatileDefinition })
+    // The oid counts: a relation that was dropped and made anew is another one.
+    digest.update(JSON.stringify([oid, name, kind, volatileDefinition, ...sources]))
+  }
+  const functions = [...read.functions].map(([name, volatility]) => `${name} ${volatility}\n`)
+  for (const line of functions.toSorted()) digest.update(line)
+  for (const name of [...read.userOperators].toSorted()) digest.update(`${name}\n`)
+  return {
+    relations,
+    functions: read.functions,
+    implicitSchemas: ["pg_catalog"],
+    foldsCase: false,
+    userOperators: read.userOperators,
+    version: digest.digest("hex"),
+  }
+}

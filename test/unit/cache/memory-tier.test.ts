@@ -1,0 +1,194 @@
+import { deepEqual, equal, ok } from "node:assert/strict"
+import { it } from "node:test"
+import { array, assert as check, nat, property, record } from "fast-check"
+import { CacheKey } from "../../../src/cache/key.ts"
+import { MemoryTier } from "../../../src/cache/memory-tier.ts"
+import type { RelationName } from "../../../src/core/relation.ts"
+import { entry, items, orders, settled, users } from "./entries.ts"
+
+function tier(memoryBytesMax: number, entriesMax = 20_000): MemoryTier {
+  return new MemoryTier({ memoryBytesMax, entryBytesMax: memoryBytesMax, entriesMax })
+}
+
+const key = (material: string): CacheKey => new CacheKey(material)
+
+it("an entry is found by its material until it expires, and then no more", () => {
+  const memory = tier(10_000)
+  const stored = entry({ material: "a", expiresAtMs: 100 })
+  equal(memory.set(stored, 0), undefined)
+  equal(memory.get(key("a"), 99), stored)
+  equal(memory.get(key("b"), 99), undefined)
+  equal(memory.get(key("a"), 100), undefined)
+  equal(memory.get(key("a"), 99), undefined, "an expired entry is gone")
+  equal(memory.entries, 0)
+  equal(memory.bytes, 0)
+  const { hits, misses, evictions } = memory.counters
+  deepEqual({ hits, misses, expired: evictions.expired }, { hits: 1, misses: 3, expired: 1 })
+})
+
+it("materials that share a digest prefix or length are never mixed up", () => {
+  const memory = tier(1_000_000)
+  for (const material of ["ab", "ba", "AB", "ab ", ""]) memory.set(entry({ material }), 0)
+  for (const material of ["ab", "ba", "AB", "ab ", ""])
+    equal(memory.get(key(material), 1)?.key.material, material)
+})
+
+it("an entry above entryBytesMax and one that has expired already are refused", () => {
+  const memory = new MemoryTier({ memoryBytesMax: 10_000, entryBytesMax: 500, entriesMax: 10 })
+  equal(memory.set(entry({ material: "a", bytes: 501 }), 0), "too_large")
+  equal(memory.set(entry({ material: "b", bytes: 500 }), 0), undefined)
+  equal(memory.set(entry({ material: "c", bytes: 10, expiresAtMs: 5 }), 5), "expired")
+  deepEqual(memory.counters.refusals, { too_large: 1, not_worth_it: 0, expired: 1 })
+})
+
+it("while there is room everything is taken, however cheap", () => {
+  const memory = tier(1_000)
+  for (let n = 0; n < 10; n += 1)
+    equal(memory.set(entry({ material: `${n}`, bytes: 100, warehouseMs: 0 }), 0), undefined)
+  equal(memory.bytes, 1_000)
+})
+
+it("under pressure the least recently used of equal worth goes first", () => {
+  const memory = tier(300)
+  for (const material of ["a", "b", "c"]) memory.set(entry({ material, bytes: 100 }), 0)
+  memory.get(key("a"), 0)
+  memory.set(entry({ material: "d", bytes: 100 }), 0)
+  deepEqual(
+    ["a", "b", "c", "d"].map((material) => memory.get(key(material), 0) !== undefined),
+    [true, false, true, true],
+  )
+  equal(memory.counters.evictions.capacity, 1)
+})
+
+it("a huge cheap result does not push out many small costly ones", () => {
+  const memory = tier(1_000)
+  for (let n = 0; n < 10; n += 1)
+    memory.set(entry({ material: `${n}`, bytes: 100, warehouseMs: 200 }), 0)
+  equal(memory.set(entry({ material: "huge", bytes: 900, warehouseMs: 300 }), 0), "not_worth_it")
+  equal(memory.entries, 10)
+  equal(memory.set(entry({ material: "costly", bytes: 900, warehouseMs: 5_000 }), 0), undefined)
+  equal(memory.entries, 2)
+})
+
+it("entries that nobody asks for lose against repeated newcomers, those in use do not", () => {
+  const memory = tier(200)
+  memory.set(entry({ material: "dead", bytes: 100, warehouseMs: 60_000 }), 0)
+  memory.set(entry({ material: "used", bytes: 100, warehouseMs: 60_000 }), 0)
+  let attempts = 0
+  while (memory.set(entry({ material: `n${attempts}`, bytes: 100, warehouseMs: 1 }), 0)) {
+    attempts += 1
+    ok(memory.get(key("used"), 0))
+    ok(attempts < 20)
+  }
+  equal(memory.get(key("dead"), 0), undefined)
+  ok(memory.get(key("used"), 0))
+})
+
+it("an expired entry never holds its place against a newcomer", () => {
+  const memory = tier(100)
+  memory.set(entry({ material: "a", bytes: 100, warehouseMs: 60_000, expiresAtMs: 10 }), 0)
+  equal(memory.set(entry({ material: "b", bytes: 100, warehouseMs: 1 }), 10), undefined)
+})
+
+it("the number of entries is bounded too", () => {
+  const memory = tier(1_000_000, 3)
+  for (const material of ["a", "b", "c", "d"]) memory.set(entry({ material }), 0)
+  equal(memory.entries, 3)
+})
+
+it("storing a key again replaces its entry and its place in the index", () => {
+  const memory = tier(10_000)
+  memory.set(entry({ material: "a", relations: [orders] }), 0)
+  memory.set(entry({ material: "a", relations: [items] }), 0)
+  equal(memory.entries, 1)
+  equal(memory.countOf([orders]), 0)
+  equal(memory.countOf([items]), 1)
+  equal(memory.counters.evictions.replaced, 1)
+})
+
+it("counts over several relations count an entry once", () => {
+  const memory = tier(100_000)
+  memory.set(entry({ material: "a", relations: [orders, items] }), 0)
+  memory.set(entry({ material: "b", relations: [items] }), 0)
+  memory.set(entry({ material: "c", relations: [] }), 0)
+  equal(memory.countOf([orders, items, orders]), 2)
+  equal(memory.countOf([orders]), 1)
+  equal(memory.countOf([users]), 0)
+  equal(memory.countOf([]), 0)
+})
+
+it("forgetting a relation frees its entries, returns their number, and leaves the others", async () => {
+  const memory = tier(100_000)
+  memory.set(entry({ material: "a", relations: [orders, items] }), 0)
+  memory.set(entry({ material: "b", relations: [items] }), 0)
+  memory.set(entry({ material: "c", relations: [users] }), 0)
+  equal(memory.forget([orders, items]), 2)
+  equal(memory.countOf([orders, items]), 0)
+  await settled()
+  equal(memory.entries, 1)
+  ok(memory.get(key("c"), 0))
+  equal(memory.forget([orders]), 0)
+  equal(memory.counters.evictions.invalidated, 2)
+})
+
+it("forgetting very many entries is spread over turns of the event loop and spares what is stored meanwhile", async () => {
+  const memory = tier(100_000_000)
+  for (let n = 0; n < 12_000; n += 1) memory.set(entry({ material: `${n}`, bytes: 100 }), 0)
+  equal(memory.forget([orders]), 12_000)
+  equal(memory.countOf([orders]), 0)
+  ok(memory.entries > 0, "not all in one turn")
+  memory.set(entry({ material: "new", bytes: 100 }), 0)
+  for (let turn = 0; turn < 5; turn += 1) await settled()
+  equal(memory.entries, 1)
+  equal(memory.countOf([orders]), 1)
+  ok(memory.get(key("new"), 0))
+  memory.close()
+  equal(memory.entries, 0)
+})
+
+it("the index and the byte count always agree with the entries that can be found", () => {
+  const relations = ["r.0", "r.1", "r.2"] as RelationName[]
+  const step = record({
+    kind: nat(5),
+    material: nat(12),
+    relation: nat(2),
+    size: nat(90),
+    at: nat(40),
+  })
+  check(
+    property(array(step, { maxLength: 60 }), (steps) => {
+      const memory = tier(400, 100)
+      for (const { kind, material, relation, size, at } of steps) {
+        const own = relations.slice(relation)
+        if (kind === 0) memory.forget(own)
+        else if (kind === 1) memory.get(key(`${material}`), at)
+        else
+          memory.set(
+            entry({
+              material: `${material}`,
+              relations: own,
+              bytes: size + 10,
+              expiresAtMs: at + 5,
+              warehouseMs: size,
+            }),
+            at,
+          )
+      }
+      let bytes = 0
+      const counts = new Map<RelationName, number>()
+      let count = 0
+      for (let material = 0; material <= 12; material += 1) {
+        const found = memory.get(key(`${material}`), -1)
+        if (found === undefined) continue
+        count += 1
+        bytes += found.bytes
+        for (const name of found.relations) counts.set(name, (counts.get(name) ?? 0) + 1)
+      }
+      equal(memory.entries, count)
+      equal(memory.bytes, bytes)
+      ok(bytes <= 400)
+      for (const name of relations) equal(memory.countOf([name]), counts.get(name) ?? 0)
+    }),
+    { numRuns: 500 },
+  )
+})
