@@ -7,9 +7,10 @@ import { duckdbZoneName } from "./time-zone.ts"
 /**
  * Schemas that are searched before those of search_path, unless it lists them itself. DuckDB on its own looks for an
  * unqualified name in temp, along the search path, and at last in main and system; the catalogue reader gives this list
- * to the gateway, and `setSearchPath` gives DuckDB the same order, so that both resolve every name alike.
+ * to the gateway, and `setSearchPath` gives DuckDB the same order, so that both resolve every name alike. What only
+ * DuckDB's own last resort would find (main, when search_path does not list it) is unknown to the gateway and not cached.
  */
-export const implicitSchemas: readonly string[] = ["pg_catalog", "main"]
+export const implicitSchemas: readonly string[] = ["pg_catalog"]
 
 const zoneOf = (settings: SettingsView): string => settings.values.get("timezone") ?? "UTC"
 
@@ -77,7 +78,8 @@ async function setSearchPath(duck: DuckDBConnection, path: readonly string[]): P
   const entries: string[] = []
   for (const schema of path) {
     const folded = schema.toLowerCase()
-    if (systemSchemas.has(folded)) entries.push(`system.${folded}`)
+    // Without a catalogue in front: the first entry's catalogue is the one in which `schema.name` is looked up.
+    if (systemSchemas.has(folded)) entries.push(folded)
     else if (existing.has(folded)) {
       entries.push(plainName.test(schema) ? schema : `"${schema.replaceAll('"', '""')}"`)
     }

@@ -1,6 +1,6 @@
 import { CacheKey } from "../../../src/cache/key.ts"
 import { entryBytes, type StoredEntry } from "../../../src/cache/stored-entry.ts"
-import { GatewayError } from "../../../src/core/errors.ts"
+import { GatewayError, toGatewayError } from "../../../src/core/errors.ts"
 import type { RelationName } from "../../../src/core/relation.ts"
 import type { Completion, RowBatch, RowStream, StoredResult } from "../../../src/core/result.ts"
 import { SqlState } from "../../../src/core/sql-state.ts"
@@ -84,13 +84,13 @@ export class ScriptedRows implements RowStream {
   readonly description = description
   readonly #steps: Step[] = []
   #waiting: (() => void) | undefined
-  #stopped: unknown
+  #stopped: GatewayError | undefined
   asked = 0
   disposed = 0
   #hasEnded = false
 
   constructor(signal?: AbortSignal) {
-    signal?.addEventListener("abort", () => this.#stop(signal.reason))
+    signal?.addEventListener("abort", () => this.#stop(toGatewayError(signal.reason)))
   }
 
   give(...steps: Step[]): this {
@@ -123,7 +123,7 @@ export class ScriptedRows implements RowStream {
     if (!this.#hasEnded) this.#stop(cancelled())
   }
 
-  #stop(reason: unknown): void {
+  #stop(reason: GatewayError): void {
     this.#stopped = reason
     this.#waiting?.()
   }

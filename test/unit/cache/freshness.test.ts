@@ -36,6 +36,8 @@ class World {
   readonly #open: ScriptedRows[] = []
   readonly #clients: AbortController[] = []
   readonly reads: Promise<void>[] = []
+  readonly #invalidations: Promise<void>[] = []
+  #endedReads = 0
   /** Counts everything that happens, so that "before" and "after" have numbers. */
   #moment = 0
   /** Moment of the latest raise() call that has resolved, by relation. */
@@ -60,7 +62,7 @@ class World {
     this.#moment += 1
     const what = this.#random(20)
     if (what < 7) this.reads.push(this.#read(this.#someRelations()))
-    else if (what < 9) this.#invalidate(this.#someRelations())
+    else if (what < 9) this.#invalidations.push(this.#invalidate(this.#someRelations()))
     else if (what < 10) this.#pick(this.#clients)?.abort(cancelled())
     else if (what < 17) this.#answerOne()
     else return settled()
@@ -68,16 +70,12 @@ class World {
   }
 
   async finish(): Promise<void> {
-    let isDone = false
-    const all = Promise.all(this.reads).then(() => {
-      isDone = true
-    })
-    for (let turn = 0; turn < 1_000 && !isDone; turn += 1) {
+    for (let turn = 0; turn < 1_000 && this.#endedReads < this.reads.length; turn += 1) {
       while (this.#open.length > 0) this.#answerOne()
       await settled()
     }
-    ok(isDone, "a read never ended")
-    await all
+    equal(this.#endedReads, this.reads.length, "a read never ended")
+    await Promise.all([...this.reads, ...this.#invalidations])
     equal(this.cache.flights.flightCount, 0)
     equal(this.cache.budget.bytes, 0)
   }
@@ -91,18 +89,14 @@ class World {
     return list.length === 0 ? undefined : list.splice(this.#random(list.length), 1)[0]
   }
 
-  #invalidate(relations: RelationName[]): void {
+  async #invalidate(relations: RelationName[]): Promise<void> {
     const calledAt = this.#moment
     const isAll = this.#random(10) === 0
-    const raised = isAll ? this.tokens.renewEpoch() : this.tokens.raise(relations)
-    this.reads.push(
-      raised.then(() => {
-        const named = isAll ? [orders, items, users] : relations
-        for (const name of named)
-          this.#raisedAt.set(name, Math.max(calledAt, this.#raisedAt.get(name) ?? 0))
-        if (this.#random(2) === 0) this.cache.memory.forget(named)
-      }),
-    )
+    await (isAll ? this.tokens.renewEpoch() : this.tokens.raise(relations))
+    const named = isAll ? [orders, items, users] : relations
+    for (const name of named)
+      this.#raisedAt.set(name, Math.max(calledAt, this.#raisedAt.get(name) ?? 0))
+    if (this.#random(2) === 0) this.cache.memory.forget(named)
   }
 
   /** Rows, an end or an error for one running query. */
@@ -132,6 +126,8 @@ class World {
     } catch (thrown) {
       const isExpected = thrown instanceof Error && thrown.name === "GatewayError"
       if (!isExpected) throw thrown
+    } finally {
+      this.#endedReads += 1
     }
   }
 

@@ -35,6 +35,9 @@ for (const [pattern, text, expected] of globs)
     equal(matchesGlob(pattern, text), expected)
   })
 
+const textOf = (letters: string[]) =>
+  array(constantFrom(...letters), { maxLength: 8 }).map((list) => list.join(""))
+
 it("matching agrees with the definition by recursion", () => {
   const define = (pattern: string, text: string): boolean => {
     if (pattern === "") return text === ""
@@ -45,8 +48,6 @@ it("matching agrees with the definition by recursion", () => {
       text !== "" && (pattern[0] === "?" || pattern[0] === text[0]) && define(rest, text.slice(1))
     )
   }
-  const textOf = (letters: string[]) =>
-    array(constantFrom(...letters), { maxLength: 8 }).map((list) => list.join(""))
   check(
     property(textOf(["a", "b", "*", "?"]), textOf(["a", "b"]), (pattern, text) => {
       equal(matchesGlob(pattern, text), define(pattern, text))
