@@ -49,19 +49,56 @@ const keyFormatVersion = "1"
  */
 const sectionCharsMax = 4096
 
-/** The complete key. `material` decides equality; the digest is its name in reports, logs and shared tiers. */
-export class CacheKey {
-  readonly material: string
-  #digest: string | undefined
+/** What many keys share: everything but the parameters. Made once for a base, its result formats and a token vector. */
+export class KeyHead {
+  readonly text: string
+  readonly digest: string
+  #plainKey: CacheKey | undefined
 
-  constructor(material: string) {
-    this.material = material
+  constructor(text: string) {
+    this.text = text
+    this.digest = hash("sha256", text)
   }
 
-  /** SHA-256 of the material in hex. Computed on first use, about 1 µs: a hit in memory does not need it. */
+  /** The key of an execution without parameters: one object for all of them. */
+  get plainKey(): CacheKey {
+    this.#plainKey ??= new CacheKey(this, noParametersSection)
+    return this.#plainKey
+  }
+}
+
+/**
+ * The complete key: head and parameters. Tables find it by `lookup`, which is short, because hashing a string costs its
+ * length at every execution with parameters; whoever found something by it must ask `equals` before using it.
+ */
+export class CacheKey {
+  readonly head: KeyHead
+  readonly parameters: string
+  /** The head's digest and the parameters. */
+  readonly lookup: string
+  #digest: string | undefined
+
+  constructor(head: KeyHead, parameters: string) {
+    this.head = head
+    this.parameters = parameters
+    this.lookup = head.digest + parameters
+  }
+
+  /** The full key material, which decides equality. */
+  get material(): string {
+    return this.head.text + this.parameters
+  }
+
+  /** SHA-256 in hex: the key's name in reports, logs and shared tiers. Computed on first use, about 1 µs. */
   get digest(): string {
-    this.#digest ??= hash("sha256", this.material)
+    this.#digest ??= hash("sha256", this.lookup)
     return this.#digest
+  }
+
+  /** Compares the full material. Mostly the head is one object, and then this costs nothing. */
+  equals(other: CacheKey): boolean {
+    const isSameHead = this.head === other.head || this.head.text === other.head.text
+    return isSameHead && this.parameters === other.parameters
   }
 }
 
@@ -70,22 +107,22 @@ export class KeyBase {
   readonly material: string
   #lastVector = ""
   #lastFormats = ""
-  #lastKey: CacheKey | undefined
+  #lastHead: KeyHead | undefined
 
   constructor(material: string) {
     this.material = material
   }
 
-  /** The key without parameters: the same object while vector and formats stay the same. */
-  plainKey(vector: string, formats: string): CacheKey {
-    const last = this.#lastKey
+  /** The same object while vector and formats stay the same. */
+  head(vector: string, formats: string): KeyHead {
+    const last = this.#lastHead
     if (last !== undefined && this.#lastVector === vector && this.#lastFormats === formats)
       return last
-    const key = new CacheKey(this.material + noParametersSection + formats + section(vector))
+    const head = new KeyHead(this.material + formats + section(vector))
     this.#lastVector = vector
     this.#lastFormats = formats
-    this.#lastKey = key
-    return key
+    this.#lastHead = head
+    return head
   }
 }
 
@@ -109,12 +146,9 @@ export function keyBase(parts: KeyBaseParts): KeyBase {
 
 export function completeKey(base: KeyBase, inputs: KeyInputs): CacheKey {
   const { parameters, resultFormats, vector } = inputs
-  const formats = formatsSection(resultFormats)
-  if (parameters.values.length === 0 && parameters.types.length === 0)
-    return base.plainKey(vector.text, formats)
-  return new CacheKey(
-    base.material + parametersSection(parameters) + formats + section(vector.text),
-  )
+  const head = base.head(vector.text, formatsSection(resultFormats))
+  if (parameters.values.length === 0 && parameters.types.length === 0) return head.plainKey
+  return new CacheKey(head, parametersSection(parameters))
 }
 
 /** Both steps in one, for callers that keep no base: reports, tests, warm-up. */

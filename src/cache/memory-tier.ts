@@ -23,6 +23,8 @@ export type RefusalReason = "too_large" | "not_worth_it" | "expired"
 export type MemoryTierCounters = {
   hits: number
   misses: number
+  /** Found by digest, but of other material; counted as misses too. */
+  collisions: number
   stored: number
   readonly evictions: Record<EvictionReason, number>
   readonly refusals: Record<RefusalReason, number>
@@ -37,13 +39,13 @@ const worthMsMin = 1
 /** However costly a newcomer was, it evicts at most this many others. */
 const victimsMax = 4096
 
-/** Entries removed in one go after an invalidation: about 5 ms. The rest follows in later turns of the event loop. */
-const sweepEntriesMax = 5000
+/** Entries removed in one go after an invalidation, 2 to 20 µs each. The rest follows in later turns of the event loop. */
+const sweepEntriesMax = 1000
 
 /**
  * Results in the memory of this process, least recently used first to go, bounded by bytes.
  *
- * Entries are found by the full key material, so that a collision of digests cannot mix two of them. Nothing here decides
+ * Entries are found by digest and compared by full key material, so that a collision cannot mix two of them. Nothing here decides
  * freshness: tokens are part of the material, and `forget` only frees what can no longer be found.
  *
  * **Admission** weighs cost against bytes. While there is room, everything is taken. Under pressure a newcomer must have
@@ -55,6 +57,7 @@ export class MemoryTier {
   readonly counters: MemoryTierCounters = {
     hits: 0,
     misses: 0,
+    collisions: 0,
     stored: 0,
     evictions: { capacity: 0, replaced: 0, expired: 0, invalidated: 0 },
     refusals: { too_large: 0, not_worth_it: 0, expired: 0 },
@@ -73,7 +76,7 @@ export class MemoryTier {
       max: limits.entriesMax,
       maxSize: limits.memoryBytesMax,
       sizeCalculation: (slot) => slot.entry.bytes,
-      dispose: (slot, _material, reason) => this.#disposed(slot, reason),
+      dispose: (slot, _lookup, reason) => this.#disposed(slot, reason),
     })
   }
 
@@ -87,8 +90,13 @@ export class MemoryTier {
 
   /** The entry under exactly this key, if it has not expired. `nowMs` is of the clock that entries were made with. */
   get(key: CacheKey, nowMs: number): StoredEntry | undefined {
-    const slot = this.#slots.get(key.material)
+    const slot = this.#slots.get(key.lookup)
     if (slot === undefined) {
+      this.counters.misses += 1
+      return undefined
+    }
+    if (!slot.entry.key.equals(key)) {
+      this.counters.collisions += 1
       this.counters.misses += 1
       return undefined
     }
@@ -110,7 +118,7 @@ export class MemoryTier {
       return refusal
     }
     const slot = { entry, worthMs: worthOf(entry) }
-    this.#slots.set(entry.key.material, slot)
+    this.#slots.set(entry.key.lookup, slot)
     this.#index.add(slot, entry.relations)
     this.counters.stored += 1
     return undefined
@@ -150,7 +158,7 @@ export class MemoryTier {
     if (nowMs >= entry.expiresAtMs) return "expired"
     const { entryBytesMax, memoryBytesMax } = this.#limits
     if (entry.bytes > Math.min(entryBytesMax, memoryBytesMax)) return "too_large"
-    if (this.#slots.has(entry.key.material)) return undefined
+    if (this.#slots.has(entry.key.lookup)) return undefined
     return this.#outbids(entry, nowMs) ? undefined : "not_worth_it"
   }
 
@@ -192,10 +200,10 @@ export class MemoryTier {
   }
 
   #delete(slot: Slot, reason: EvictionReason): void {
-    const { material } = slot.entry.key
-    if (this.#slots.peek(material) !== slot) return
+    const { lookup } = slot.entry.key
+    if (this.#slots.peek(lookup) !== slot) return
     this.#deletionReason = reason
-    this.#slots.delete(material)
+    this.#slots.delete(lookup)
   }
 
   #disposed(slot: Slot, reason: LRUCache.DisposeReason): void {

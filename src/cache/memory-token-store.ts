@@ -20,6 +20,8 @@ export type MemoryTokenStoreOptions = {
   readonly instance?: string
 }
 
+type Memo = { readonly revision: number; readonly vector: TokenVector }
+
 type Token = { readonly text: string; readonly fence: string | undefined }
 
 const tokensMaxDefault = 100_000
@@ -30,6 +32,8 @@ const baseToken = ""
 /** Tokens of a single instance without Redis. They die with the process, as the memory tier does that they guard. */
 export class MemoryTokenStore implements TokenStore {
   readonly #tokens = new Map<RelationName, Token>()
+  /** By identity of the list: a statement's plan keeps one, and asks with it at every execution. */
+  readonly #vectors = new WeakMap<readonly RelationName[], Memo>()
   readonly #tokensMax: number
   readonly #source: TokenSource
   readonly #nowMs: () => number
@@ -61,16 +65,11 @@ export class MemoryTokenStore implements TokenStore {
   }
 
   vector(relations: readonly RelationName[]): TokenVector {
-    const sorted = relations.length < 2 ? relations : [...new Set(relations)].toSorted()
-    let text = lengthDelimited(this.#epoch)
-    const fences = new Set<string>()
-    if (this.#epochFence !== undefined) fences.add(this.#epochFence)
-    for (const relation of sorted) {
-      const token = this.#tokens.get(relation)
-      text += lengthDelimited(relation) + lengthDelimited(token?.text ?? baseToken)
-      if (token?.fence !== undefined) fences.add(token.fence)
-    }
-    return { text, epoch: this.#epoch, fences: [...fences] }
+    const last = this.#vectors.get(relations)
+    if (last?.revision === this.#revision) return last.vector
+    const vector = this.#makeVector(relations)
+    this.#vectors.set(relations, { revision: this.#revision, vector })
+    return vector
   }
 
   async raise(
@@ -109,6 +108,19 @@ export class MemoryTokenStore implements TokenStore {
   close(): void {
     this.#isClosed = true
     this.#revision += 1
+  }
+
+  #makeVector(relations: readonly RelationName[]): TokenVector {
+    const sorted = relations.length < 2 ? relations : [...new Set(relations)].toSorted()
+    let text = lengthDelimited(this.#epoch)
+    const fences = new Set<string>()
+    if (this.#epochFence !== undefined) fences.add(this.#epochFence)
+    for (const relation of sorted) {
+      const token = this.#tokens.get(relation)
+      text += lengthDelimited(relation) + lengthDelimited(token?.text ?? baseToken)
+      if (token?.fence !== undefined) fences.add(token.fence)
+    }
+    return { text, epoch: this.#epoch, fences: [...fences] }
   }
 
   #startEpoch(): void {

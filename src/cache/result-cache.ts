@@ -132,7 +132,7 @@ export class ResultCache {
       expiresAtMs: capturedAtMs + ttlMs,
       warehouseMs,
       relations,
-      bytes: entryBytes(result, key.material.length, relations.length),
+      bytes: entryBytes(result, key.lookup.length + key.head.text.length, relations.length),
     }
   }
 

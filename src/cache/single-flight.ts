@@ -44,13 +44,14 @@ export class SingleFlight {
 
   /** Synchronous: of several callers in one turn of the event loop exactly one leads. */
   join(key: CacheKey): Seat {
-    const current = this.#flights.get(key.material)
-    if (current !== undefined) return new FollowerSeat(current, this.#limits.followersMax)
-    const isShared = this.#flights.size < this.#limits.flightsMax
-    const flight = new Flight(() => {
-      if (isShared) this.#flights.delete(key.material)
+    const current = this.#flights.get(key.lookup)
+    if (current?.key.equals(key)) return new FollowerSeat(current, this.#limits.followersMax)
+    // The table is full, or two keys share a digest: this one runs unshared.
+    const isShared = current === undefined && this.#flights.size < this.#limits.flightsMax
+    const flight = new Flight(key, () => {
+      if (isShared) this.#flights.delete(key.lookup)
     })
-    if (isShared) this.#flights.set(key.material, flight)
+    if (isShared) this.#flights.set(key.lookup, flight)
     return new LeaderSeat(flight)
   }
 }
@@ -62,9 +63,11 @@ class Flight {
   readonly waiters = new Set<Waiter>()
   outcome: FollowerOutcome | undefined
   onDeserted: (() => void) | undefined
+  readonly key: CacheKey
   readonly #remove: () => void
 
-  constructor(remove: () => void) {
+  constructor(key: CacheKey, remove: () => void) {
+    this.key = key
     this.#remove = remove
   }
 

@@ -43,7 +43,10 @@ export interface TokenStore {
   readonly revision: number
   /** True while this instance may trust the tokens it holds. When false, reads bypass every cache. Checked when serving. */
   isUsable(): boolean
-  /** The vector over these relations; their order and repetitions do not matter. Synchronous: the map is held in memory. */
+  /**
+   * The vector over these relations; their order and repetitions do not matter. Synchronous: the map is held in memory. The
+   * list must not be changed afterwards, because vectors are memoised by it.
+   */
   vector(relations: readonly RelationName[]): TokenVector
   /**
    * Gives each relation a new token. Once it has resolved, no vector that any instance hands out holds an older one.

@@ -7,9 +7,6 @@ export type TtlClass = {
   readonly ttlMs: number
 }
 
-/** Usual classes, for configuration and its documentation. */
-export const ttlMsByClass = { realTime: 10_000, operational: 3_600_000, historical: 86_400_000 }
-
 /** Expiry is spread over the last tenth of the TTL, so that entries filled together do not expire together. */
 const jitterShareMax = 0.1
 

@@ -49,6 +49,7 @@ export async function explainCommand(
     const explanation = await explain(
       {
         statement: onlyOne(await statementsOf(sql, rooms)),
+        parseMs: 0,
         parameters: noParameters,
         resultFormats: [],
         identity: { user, roles: record.roles, claims: record.claims },

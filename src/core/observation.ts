@@ -35,7 +35,10 @@ export type FillSkipReason =
   | "cancelled"
   | "token_changed"
 
-/** Stages of one statement, in milliseconds. */
+/**
+ * Stages of one statement, in milliseconds. `parseMs` is next to nothing for a text that was parsed before; `warehouseMs` ends
+ * with the first answer of the warehouse, and what follows until the last row was handed to the client is `encodeMs`.
+ */
 export type StageTimes = {
   parseMs: number
   policyMs: number
@@ -60,7 +63,8 @@ export type StatementReport = {
   readonly relations: readonly string[]
   /** The endpoint that answered, or undefined for a hit or a local answer. */
   readonly endpoint: string | undefined
-  readonly stages: Readonly<StageTimes>
+  /** `encodeMs` is added when the last row was handed to the client. */
+  readonly stages: StageTimes
 }
 
 /** What the session knows at the end of a statement, beside the report. */

@@ -40,7 +40,7 @@ type Course = {
  * A hit returns without a promise. Whoever gets `rows` holds the lease and must read to the end or dispose.
  */
 export function answer(question: Question, rooms: Rooms): Answer | Promise<Answer> {
-  const draft = new ReportDraft(question.statement, rooms.warehouse)
+  const draft = new ReportDraft(question, rooms.warehouse)
 
   const snapshot = rooms.catalog.current()
   if (snapshot === undefined) return answerWithNewCatalog(question, rooms)

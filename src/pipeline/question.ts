@@ -11,6 +11,8 @@ import type { TransactionScope } from "./transaction-scope.ts"
 /** One statement with everything that decides its answer, as it enters the spine. */
 export type Question = {
   readonly statement: Statement
+  /** What it took to parse the text, for the report. */
+  readonly parseMs: number
   readonly parameters: Parameters
   readonly resultFormats: readonly FormatCode[]
   readonly identity: Identity

@@ -6,7 +6,7 @@ import type {
   StatementReport,
 } from "../core/observation.ts"
 import type { RelationName } from "../core/relation.ts"
-import type { Statement } from "../core/statement.ts"
+import type { Question } from "./question.ts"
 import type { WarehouseRows } from "./run.ts"
 
 /**
@@ -33,9 +33,10 @@ export class ReportDraft implements StatementReport {
   #judgedMs = 0
   #key: CacheKey | undefined
 
-  constructor(statement: Statement, warehouse: string) {
-    this.statement = statement.class.kind
+  constructor(question: Question, warehouse: string) {
+    this.statement = question.statement.class.kind
     this.warehouse = warehouse
+    this.stages.parseMs = question.parseMs
   }
 
   get key(): string | undefined {

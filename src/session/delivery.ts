@@ -1,5 +1,5 @@
 import type { GatewayError } from "../core/errors.ts"
-import type { StatementEnd, StatementReport } from "../core/observation.ts"
+import type { StageTimes, StatementEnd, StatementReport } from "../core/observation.ts"
 import type { Remark } from "../core/remark.ts"
 import type { Statement } from "../core/statement.ts"
 import { commandComplete, noticeFields, noticeResponse } from "../wire/backend-messages.ts"
@@ -25,6 +25,12 @@ function localReport(warehouse: string, statement: string): StatementReport {
     endpoint: undefined,
     stages: noStages,
   }
+}
+
+/** What is left of a statement's time when the stages before are taken away. `begin` comes after parsing. */
+function addEncodeTime(stages: StageTimes, durationMs: number): void {
+  const { policyMs, cacheMs, queueMs, warehouseMs } = stages
+  stages.encodeMs = Math.max(0, durationMs - policyMs - cacheMs - queueMs - warehouseMs)
 }
 
 /** client_min_messages, from the most talkative: what is below the client's level is not sent. */
@@ -136,9 +142,11 @@ export class Delivery {
     const statement = this.#statement
     if (statement === undefined && error === undefined) return
     this.#statement = undefined
+    const durationMs = performance.now() - this.#startMs
+    if (this.#report?.endpoint !== undefined) addEncodeTime(this.#report.stages, durationMs)
     const kind = statement?.class.kind ?? "other"
     this.#onStatement(this.#report ?? localReport(this.#warehouse, kind), {
-      durationMs: performance.now() - this.#startMs,
+      durationMs,
       rowCount: this.#rowCount,
       byteCount: this.output.byteCount - this.#startBytes,
       outcome,

@@ -46,14 +46,15 @@ export class ExtendedQuery {
 
   parse(message: ParseMessage): void | Promise<void> {
     return this.#settled(() => {
+      const startMs = performance.now()
       const parsed = statementsOf(message.sql, this.#state.origin.rooms)
       return parsed instanceof Promise
-        ? parsed.then((statements) => this.#prepare(message, statements))
-        : this.#prepare(message, parsed)
+        ? parsed.then((statements) => this.#prepare(message, statements, startMs))
+        : this.#prepare(message, parsed, startMs)
     })
   }
 
-  #prepare(message: ParseMessage, statements: readonly Statement[]): void {
+  #prepare(message: ParseMessage, statements: readonly Statement[], startMs: number): void {
     const [first, ...more] = statements
     if (more.length > 0)
       throw new GatewayError({
@@ -67,6 +68,7 @@ export class ExtendedQuery {
     this.#objects.addPrepared({
       name: message.name,
       statement,
+      parseMs: performance.now() - startMs,
       parameterTypes: message.parameterTypes,
     })
     this.#delivery.output.write(parseComplete)
@@ -178,6 +180,7 @@ export class ExtendedQuery {
     const question = questionOf(
       {
         statement,
+        parseMs: prepared.parseMs,
         parameters: { types: prepared.parameterTypes, formats: [], values: [] },
         formats: [],
       },
@@ -193,7 +196,12 @@ export class ExtendedQuery {
 
   #question(portal: Portal, statement: Statement) {
     return questionOf(
-      { statement, parameters: portal.parameters, formats: portal.formats },
+      {
+        statement,
+        parseMs: portal.prepared.parseMs,
+        parameters: portal.parameters,
+        formats: portal.formats,
+      },
       this.#state,
     )
   }
@@ -220,7 +228,12 @@ export class ExtendedQuery {
     this.#checkNotFailed(statement)
     if (portal.run !== undefined) return this.#send(portal, portal.run, rowsMax)
     this.#delivery.begin(statement)
-    const request = { statement, parameters: portal.parameters, formats: portal.formats }
+    const request = {
+      statement,
+      parseMs: portal.prepared.parseMs,
+      parameters: portal.parameters,
+      formats: portal.formats,
+    }
     const started = this.#needsSpool(statement)
       ? this.#spoolPortals().then(() => runStatement(request, this.#state))
       : runStatement(request, this.#state)

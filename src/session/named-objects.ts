@@ -10,6 +10,7 @@ export type PreparedStatement = {
   readonly name: string
   /** Undefined for an empty query string. */
   readonly statement: Statement | undefined
+  readonly parseMs: number
   /** As declared by Parse; may be shorter than the statement's parameters. */
   readonly parameterTypes: readonly number[]
 }

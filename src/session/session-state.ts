@@ -69,12 +69,12 @@ export class SessionState {
   }
 
   get statementTimeoutMs(): number {
-    const text = this.settings.get("statement_timeout")
+    const text = this.settings.values.get("statement_timeout") ?? "0"
     return text === "0" ? 0 : durationMs("statement_timeout", text)
   }
 
   get caching(): "on" | "off" | "refresh" {
-    const value = this.settings.get("sluice.cache")
+    const value = this.settings.values.get("sluice.cache")
     return value === "off" || value === "refresh" ? value : "on"
   }
 }

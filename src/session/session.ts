@@ -65,6 +65,8 @@ export class Session implements Cancellable {
   readonly #extended: ExtendedQuery
   readonly #events: SessionEvents
   readonly #reported = new Map<string, string>()
+  /** The settings that #reported was compared with last; a change makes a new object. */
+  #reportedValues: ReadonlyMap<string, string> | undefined
   #phase: Phase = "ready"
   /** Waiting: for a statement, or for the client to read. */
   #isBusy = false
@@ -272,17 +274,24 @@ export class Session implements Cancellable {
       this.#objects.closePortals()
       transaction.beginImplicit()
     }
+    if (settings.values !== this.#reportedValues) this.#reportSettings()
+    this.#output.write(readyForQuery(transaction.status))
+    if (this.#state.abort.isAborted || this.#state.abort.isUsed)
+      this.#state.abort = new AbortScope()
+    this.#armIdleTimeout(transaction.isExplicit)
+    if (this.#isDraining && !transaction.isExplicit) this.#end(shuttingDown())
+  }
+
+  /** ParameterStatus for what a SET, a ROLLBACK or a RESET has changed since the last time. */
+  #reportSettings(): void {
+    const { settings } = this.#state
+    this.#reportedValues = settings.values
     for (const entry of reportedSettings) {
       const value = settings.get(entry.name)
       if (this.#reported.get(entry.name) === value) continue
       this.#reported.set(entry.name, value)
       this.#output.write(parameterStatus(entry.name, value))
     }
-    this.#output.write(readyForQuery(transaction.status))
-    if (this.#state.abort.isAborted || this.#state.abort.isUsed)
-      this.#state.abort = new AbortScope()
-    this.#armIdleTimeout(transaction.isExplicit)
-    if (this.#isDraining && !transaction.isExplicit) this.#end(shuttingDown())
   }
 
   #armIdleTimeout(isInTransaction: boolean): void {

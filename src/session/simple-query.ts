@@ -4,7 +4,7 @@ import { statementsOf } from "../pipeline/answer.ts"
 import { emptyQueryResponse } from "../wire/backend-messages.ts"
 import type { Delivery } from "./delivery.ts"
 import type { SessionState } from "./session-state.ts"
-import { type RunOutcome, runStatement } from "./statement-runner.ts"
+import { type RunOutcome, type RunRequest, runStatement } from "./statement-runner.ts"
 
 /**
  * The simple protocol (PostgreSQL manual, 54.2.2): every statement of the string in order, in one implicit transaction, until
@@ -15,28 +15,34 @@ export function simpleQuery(
   state: SessionState,
   delivery: Delivery,
 ): void | Promise<void> {
+  const startMs = performance.now()
   const parsed = statementsOf(sql, state.origin.rooms)
   return parsed instanceof Promise
-    ? parsed.then((statements) => runAll(statements, state, delivery))
-    : runAll(parsed, state, delivery)
+    ? parsed.then((statements) => runAll(statements, startMs, state, delivery))
+    : runAll(parsed, startMs, state, delivery)
 }
+
+/** The statements of one string, and what the time to parse them all was: it counts for the first. */
+type Script = { readonly statements: readonly Statement[]; readonly parseMs: number }
 
 function runAll(
   statements: readonly Statement[],
+  startMs: number,
   state: SessionState,
   delivery: Delivery,
 ): void | Promise<void> {
   state.transaction.beginImplicit()
   if (statements.length === 0) delivery.output.write(emptyQueryResponse)
-  return runFrom(0, statements, state, delivery)
+  return runFrom(0, { statements, parseMs: performance.now() - startMs }, state, delivery)
 }
 
 function runFrom(
   first: number,
-  statements: readonly Statement[],
+  script: Script,
   state: SessionState,
   delivery: Delivery,
 ): void | Promise<void> {
+  const { statements } = script
   for (let index = first; index < statements.length; index += 1) {
     const statement = statements[index]
     if (statement === undefined) break
@@ -44,21 +50,26 @@ function runFrom(
       if (statements.length === 1) delivery.output.write(emptyQueryResponse)
       continue
     }
-    const pending = runOne(statement, state, delivery)
+    const parseMs = index === 0 ? script.parseMs : 0
+    const pending = runOne(
+      { statement, parseMs, parameters: noParameters, formats: [] },
+      state,
+      delivery,
+    )
     if (pending !== undefined)
-      return pending.then(() => runFrom(index + 1, statements, state, delivery))
+      return pending.then(() => runFrom(index + 1, script, state, delivery))
   }
   state.transaction.endImplicit()
   return undefined
 }
 
 function runOne(
-  statement: Statement,
+  request: RunRequest,
   state: SessionState,
   delivery: Delivery,
 ): undefined | Promise<void> {
-  delivery.begin(statement)
-  const outcome = runStatement({ statement, parameters: noParameters, formats: [] }, state)
+  delivery.begin(request.statement)
+  const outcome = runStatement(request, state)
   return outcome instanceof Promise
     ? outcome.then((ready) => sendWhole(ready, delivery))
     : sendWhole(outcome, delivery)

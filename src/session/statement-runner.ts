@@ -15,6 +15,7 @@ import type { SessionState } from "./session-state.ts"
 /** One statement as it is to be run, by either protocol. */
 export type RunRequest = {
   readonly statement: Statement
+  readonly parseMs: number
   readonly parameters: Parameters
   readonly formats: readonly FormatCode[]
 }
@@ -33,6 +34,7 @@ const noRemarks: readonly Remark[] = []
 export function questionOf(request: RunRequest, state: SessionState): Question {
   return {
     statement: request.statement,
+    parseMs: request.parseMs,
     parameters: request.parameters,
     resultFormats: request.formats,
     identity: state.origin.identity,
@@ -243,7 +245,7 @@ async function openCursor(
   state.cursors.checkFree(cursor.name)
   const formats: readonly FormatCode[] = cursor.isBinary ? [1] : []
   const outcome = await ask(
-    { statement: cursor.query, parameters: request.parameters, formats },
+    { statement: cursor.query, parseMs: request.parseMs, parameters: request.parameters, formats },
     state,
   )
   const result = new ResultCursor(outcome.result)

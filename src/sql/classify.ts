@@ -30,8 +30,8 @@ function classifyQuery(query: Ast): Classified {
   const found = inspectQuery(query)
   if (found.hasInto) return { class: { kind: "write" }, command: "SELECT INTO" }
   if (found.modifyingTag !== undefined) {
-    const command = writeTag(found.modifyingTag, {}) ?? "SELECT"
-    return { class: { kind: "write" }, command }
+    // A data-modifying WITH: PostgreSQL's own error names the outer command.
+    return { class: { kind: "write" }, command: "SELECT" }
   }
   if (found.lockStrength !== undefined) {
     return { class: { kind: "write" }, command: lockTag(found.lockStrength) }

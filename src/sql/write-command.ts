@@ -64,7 +64,6 @@ const writeTags: ReadonlyMap<string, string> = new Map([
   ["AlterRoleStmt", "ALTER ROLE"],
   ["AlterRoleSetStmt", "ALTER ROLE"],
   ["DropRoleStmt", "DROP ROLE"],
-  ["GrantRoleStmt", "GRANT ROLE"],
   ["AlterDefaultPrivilegesStmt", "ALTER DEFAULT PRIVILEGES"],
   ["DropOwnedStmt", "DROP OWNED"],
   ["ReassignOwnedStmt", "REASSIGN OWNED"],
@@ -160,6 +159,8 @@ function computedTag(tag: string, fields: Fields): string | undefined {
       return fields["is_procedure"] === true ? "CREATE PROCEDURE" : "CREATE FUNCTION"
     case "GrantStmt":
       return fields["is_grant"] === true ? "GRANT" : "REVOKE"
+    case "GrantRoleStmt":
+      return fields["is_grant"] === true ? "GRANT ROLE" : "REVOKE ROLE"
     case "VacuumStmt":
       return fields["is_vacuumcmd"] === true ? "VACUUM" : "ANALYZE"
     case "CreateTableAsStmt":

@@ -107,9 +107,9 @@ check "describe" 'numeric\(12,3\)' <<'SQL'
 \d+ clients.small_numbers
 SQL
 
-# SIGINT is Control-C: psql sends CancelRequest and goes on.
+# SIGINT is Control-C: psql sends CancelRequest and goes on. --foreground: without it the signal comes twice.
 slow="SELECT count(*) FROM generate_series(1, 100000) AS a(i), generate_series(1, 100000) AS b(j), generate_series(1, 1000) AS c(k) WHERE i + j + k < 0"
-output="$(timeout --preserve-status -k 15 -s INT 1 "$psql_program" -X -q "$uri" -c "$slow" 2>&1)"
+output="$(timeout --foreground --preserve-status -k 15 -s INT 1 "$psql_program" -X -q "$uri" -c "$slow" 2>&1)"
 ok=false
 if grep -q 'canceling statement due to user request' <<<"$output"; then ok=true; fi
 printf '{"name": "cancel", "ok": %s, "got": "%s"}\n' "$ok" "$(json_string <<<"$output")"

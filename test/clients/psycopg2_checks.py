@@ -97,7 +97,7 @@ def column_types_are_described(uri):
         return True, [[column.name, column.type_code, column.precision, column.scale] for column in cursor.description]
 
 
-def bytes_(uri):
+def blobs(uri):
     return True, rows(connect(uri), "SELECT id, blob FROM clients.kinds ORDER BY id")
 
 
@@ -314,7 +314,7 @@ def the_same_question_twice(uri):
 
 CHECKS = [
     connects, server_version_is_known, wrong_password_is_told, options_of_the_startup_packet_are_taken,
-    query_without_parameters, query_with_parameters, no_rows, every_type, column_types_are_described, bytes_,
+    query_without_parameters, query_with_parameters, no_rows, every_type, column_types_are_described, blobs,
     time_zone_changes_the_answer, view, empty_query, commit_and_rollback, explicit_transaction,
     failed_transaction_recovers, commit_of_a_failed_transaction_rolls_back, settings_go_with_their_transaction,
     search_path_is_honoured, cursor_by_sql, cursor_outside_a_transaction_is_refused, named_cursor, cancel,

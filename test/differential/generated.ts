@@ -17,15 +17,14 @@ export type GeneratedOptions = {
   readonly comparisons: number
   readonly lanes: number
   readonly msMax: number
+  /** A run with this many divergences has said what it has to say. */
+  readonly divergencesMax: number
 }
 
 /** Flows between two changes of the data. Nothing is asked while a change is on its way. */
 const flowsPerRound = 250
 /** One flow in so many is asked with SHOW sluice.last after each of its statements. */
 const reportEvery = 8
-/** A run with this many divergences has said what it has to say. */
-const divergencesMax = 200
-
 async function change(options: GeneratedOptions, random: Random, step: number): Promise<void> {
   const write = random.pick(labWrites(step))
   await options.server.run(write.sql)
@@ -41,7 +40,7 @@ export async function runGenerated(options: GeneratedOptions): Promise<Tally> {
   let step = 0
   const isDone = (): boolean =>
     tally.conclusive >= options.comparisons ||
-    tally.divergences.length >= divergencesMax ||
+    tally.divergences.length >= options.divergencesMax ||
     performance.now() > deadline
   try {
     while (!isDone()) {

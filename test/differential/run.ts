@@ -23,6 +23,7 @@ const { values: flags } = parseArgs({
     seed: { type: "string", default: String(Date.now() % 1_000_000) },
     lanes: { type: "string", default: "4" },
     minutes: { type: "string", default: "60" },
+    "divergences-max": { type: "string", default: "200" },
     /** Puts the origin on both sides: what the oracle itself must call equal. */
     "origin-only": { type: "boolean", default: false },
     only: { type: "string" },
@@ -117,6 +118,7 @@ async function main(): Promise<number> {
       comparisons: Number(flags.comparisons),
       lanes: Number(flags.lanes),
       msMax: Number(flags.minutes) * 60_000,
+      divergencesMax: Number(flags["divergences-max"]),
     }
     print(`differential oracle: seed ${flags.seed}, ${options.lanes} lanes`)
     let problems = 0

@@ -70,7 +70,7 @@ const rewrites: Readonly<Record<string, (args: Args, guardsDivision: boolean) =>
   date_trunc: adaptDateTrunc,
   extract: ([field, source]) => {
     const name = stringConstant(field) ?? ""
-    return cast(datePart(name, source), "numeric", isFractional(name) ? [18, 6] : [18, 0])
+    return cast(datePart(name, source), "numeric", [18, fractionDigits(name)])
   },
   lpad: (args) => (args.length === 2 ? call("lpad", [...args, text(" ")]) : undefined),
   mod: ([left, right], guardsDivision) =>
@@ -122,9 +122,10 @@ export function adaptCall(fields: Fields, guardsDivision: boolean): Node | undef
   return undefined
 }
 
-/** Fields whose value has a fraction in PostgreSQL; DuckDB cuts it off or gives a double. */
-function isFractional(field: string): boolean {
-  return /^(?:epoch|seconds?|milliseconds?)$/i.test(field)
+/** Digits behind the point that PostgreSQL gives a field; DuckDB cuts them off or gives a double. */
+function fractionDigits(field: string): number {
+  if (/^(?:epoch|seconds?)$/i.test(field)) return 6
+  return /^milliseconds?$/i.test(field) ? 3 : 0
 }
 
 const sameFields =

@@ -9,6 +9,7 @@ import {
   nodeFields,
   not,
   operator,
+  string,
   stringConstant,
   text,
   when,
@@ -77,8 +78,7 @@ export function adaptOperator(fields: Fields, guardsDivision: boolean): Node | u
     case "AEXPR_OP_ALL": {
       if (!/^(?:=|<>|<|<=|>|>=)$/.test(name)) throw unsupported(`operator ${name} with ANY or ALL`)
       const literal = stringConstant(rexpr)
-      if (literal === undefined) return undefined
-      return { A_Expr: { ...fields, rexpr: arrayOf(literal, "text") } }
+      return literal === undefined ? undefined : quantifiedLiteral(fields, name, literal)
     }
     case "AEXPR_BETWEEN_SYM":
     case "AEXPR_NOT_BETWEEN_SYM":
@@ -90,6 +90,19 @@ export function adaptOperator(fields: Fields, guardsDivision: boolean): Node | u
     default:
       return undefined
   }
+}
+
+/** `x = ANY ('{1,2}')` as `x IN ('1', '2')`: each string then takes the type of x, as the whole literal does in PostgreSQL. */
+function quantifiedLiteral(fields: Fields, name: string, literal: string): Node {
+  const isAny = fields["kind"] === "AEXPR_OP_ANY"
+  if (!(isAny && name === "=") && !(!isAny && name === "<>")) {
+    throw unsupported(`operator ${name} with ANY or ALL over a literal`, "Cast the array.")
+  }
+  const items = listOf(nodeFields(arrayOf(literal), "A_ArrayExpr")?.["elements"])
+  if (items.length === 0) return { A_Const: { boolval: isAny ? {} : { boolval: true } } }
+  const { lexpr } = fields
+  const inName = [string(name)]
+  return { A_Expr: { kind: "AEXPR_IN", name: inName, lexpr, rexpr: { List: { items } } } }
 }
 
 function adaptPrefix(name: string, operand: unknown): Node | undefined {

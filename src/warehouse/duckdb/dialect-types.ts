@@ -1,6 +1,7 @@
 import {
   call,
   cast,
+  decimalConstant,
   type Fields,
   fieldsOf,
   integer,
@@ -63,13 +64,13 @@ export function adaptCast(fields: Fields): Node | undefined {
   const depth = listOf(type["arrayBounds"]).length
   if (depth > 0) {
     const renamed = elementName(name)
-    if (literal !== undefined) return cast(arrayOf(literal, renamed), renamed, [], true)
+    if (literal !== undefined) return cast(arrayOf(literal), renamed, [], true)
     return renamed === name ? undefined : cast(arg, renamed, [], true)
   }
   const typmods = listOf(type["typmods"])
   switch (name) {
     case "numeric":
-      return typmods.length > 0 ? undefined : castToNumeric(arg, literal)
+      return typmods.length > 0 ? undefined : castToNumeric(arg)
     case "interval":
       return castToInterval(literal, typmods)
     case "bytea":
@@ -82,7 +83,7 @@ export function adaptCast(fields: Fields): Node | undefined {
     case "timestamp":
     case "timestamptz":
       if (typmods.length > 0) throw unsupported(`a precision of ${name}`)
-      return beforeChrist(fields, literal)
+      return dateLiteral(fields, name, literal)
     default:
   }
   const renamed = elementName(name)
@@ -102,7 +103,9 @@ function elementName(name: string): string {
  * numeric without precision is unlimited in PostgreSQL and DECIMAL(18,3) in DuckDB, which would round. A literal keeps its
  * own digits; everything else takes DuckDB's widest type with ten digits behind the point.
  */
-function castToNumeric(arg: unknown, literal: string | undefined): Node {
+function castToNumeric(arg: unknown): Node {
+  const whole = integerConstant(arg)
+  const literal = stringConstant(arg) ?? decimalConstant(arg) ?? whole?.toString()
   const trimmed = literal?.trim() ?? ""
   if (/^-?(?:\d+\.?\d*|\.\d+)$/.test(trimmed) && trimmed.length <= 38) {
     const digits = trimmed.replace(/^-/, "").replace(".", "")
@@ -152,24 +155,31 @@ function cutTo(arg: unknown, typmods: readonly unknown[], how: "left" | "rpad"):
   return call("rpad", [asText, integer(length), text(" ")])
 }
 
-/** DuckDB wants the era in parentheses, and without them reads the year as one after Christ. */
-function beforeChrist(fields: Fields, literal: string | undefined): Node | undefined {
-  if (literal === undefined || !/\sBC\s*$/i.test(literal)) return undefined
-  const rewritten = literal.replace(/\s+BC\s*$/i, " (BC)")
-  return { TypeCast: { ...fields, arg: text(rewritten) } }
+const withoutSeconds = /^(\s*\d{4,}-\d{1,2}-\d{1,2}[ T]\d{1,2}:\d{2})(\s*(?:[+-]\d|Z\b).*)$/i
+
+/**
+ * DuckDB wants the era in parentheses, and without them reads the year as one after Christ. It wants seconds where an
+ * offset follows the time.
+ */
+function dateLiteral(fields: Fields, name: string, literal: string | undefined): Node | undefined {
+  if (literal === undefined) return undefined
+  let rewritten = literal
+  if (name !== "date") rewritten = rewritten.replace(withoutSeconds, "$1:00$2")
+  rewritten = rewritten.replace(/\s+BC\s*$/i, " (BC)")
+  return rewritten === literal ? undefined : { TypeCast: { ...fields, arg: text(rewritten) } }
 }
 
 /** An array literal (manual, 8.15.2) as ARRAY[...]: elements as string literals that the outer cast converts. */
-export function arrayOf(literal: string, elementType: string): Node {
+export function arrayOf(literal: string): Node {
   const reader = { text: literal.trim(), at: 0 }
-  const node = readArray(reader, elementType)
+  const node = readArray(reader)
   if (reader.at !== reader.text.length) throw malformedArray(literal)
   return node
 }
 
 type Reader = { readonly text: string; at: number }
 
-function readArray(reader: Reader, elementType: string): Node {
+function readArray(reader: Reader): Node {
   if (reader.text[reader.at] !== "{") throw malformedArray(reader.text)
   reader.at++
   const elements: Node[] = []
@@ -181,7 +191,7 @@ function readArray(reader: Reader, elementType: string): Node {
   for (;;) {
     skipSpace(reader)
     elements.push(
-      reader.text[reader.at] === "{" ? readArray(reader, elementType) : readElement(reader),
+      reader.text[reader.at] === "{" ? readArray(reader) : readElement(reader),
     )
     skipSpace(reader)
     const next = reader.text[reader.at]

@@ -59,9 +59,9 @@ const rules: Readonly<Record<string, Rule>> = {
   TypeCast: adaptCast,
   RangeVar: adaptRangeVar,
   SQLValueFunction: adaptValueFunction,
+  A_Indirection: adaptIndirection,
   BooleanTest: adaptBooleanTest,
   CollateClause: adaptCollate,
-  RowExpr: () => undefined,
   A_Const: (fields) => {
     if ("bsval" in fields) throw unsupported("a bit string literal")
     return undefined
@@ -112,6 +112,7 @@ class Adapter {
     for (const key in fields) {
       const value = fields[key]
       if (typeof value !== "object" || value === null) continue
+      if (key === "larg" || key === "rarg") continue
       const isCondition = key === "whereClause" || key === "quals" || key === "agg_filter"
       const adapted = this.node(value, guardsDivision && !isCondition)
       if (adapted === value) continue
@@ -123,7 +124,10 @@ class Adapter {
 
   #tagged(node: Fields, tag: string, fields: Fields, guardsDivision: boolean): unknown {
     if (tag === "ParamRef") return this.#parameter(node, fields)
-    if (tag === "SelectStmt") return this.#select(node, fields)
+    if (tag === "SelectStmt") {
+      const adapted = this.#select(fields)
+      return adapted === fields ? node : { SelectStmt: adapted }
+    }
     if (tag === "RangeFunction") return this.#rangeFunction(node, fields, guardsDivision)
     const inner = this.#fields(fields, guardsDivision)
     const replaced = rules[tag]?.(inner, guardsDivision)
@@ -137,9 +141,9 @@ class Adapter {
     return this.node(parameterLiteral(this.#parameters, number), true)
   }
 
-  #select(node: Fields, fields: Fields): Node {
+  #select(fields: Fields): Fields {
     const labels = listOf(fields["targetList"]).map(missingLabel)
-    const adapted = this.#fields(fields, true)
+    const adapted = this.#setOperands(this.#fields(fields, true))
     if (adapted["limitOption"] === "LIMIT_OPTION_WITH_TIES") throw unsupported("WITH TIES")
     const targets = listOf(adapted["targetList"])
     const labelled = targets.map((target, index) => labelTarget(target, labels[index]))
@@ -147,14 +151,21 @@ class Adapter {
     const from = listOf(adapted["fromClause"])
     const named = from.map(nameValuesColumns)
     const isRenamed = named.some((item, index) => item !== from[index])
-    if (adapted === fields && !isRelabelled && !isRenamed) return node
+    if (!isRelabelled && !isRenamed) return adapted
     return {
-      SelectStmt: {
-        ...adapted,
-        ...(isRelabelled ? { targetList: labelled } : {}),
-        ...(isRenamed ? { fromClause: named } : {}),
-      },
+      ...adapted,
+      ...(isRelabelled ? { targetList: labelled } : {}),
+      ...(isRenamed ? { fromClause: named } : {}),
     }
+  }
+
+  /** The operands of UNION and the like stand in the tree without a tag of their own. */
+  #setOperands(fields: Fields): Fields {
+    const { larg, rarg } = fields
+    if (larg === undefined || rarg === undefined) return fields
+    const left = this.#select(fieldsOf(larg))
+    const right = this.#select(fieldsOf(rarg))
+    return left === larg && right === rarg ? fields : { ...fields, larg: left, rarg: right }
   }
 
   /** A function in FROM names its one column by its alias in PostgreSQL, always by itself in DuckDB. */
@@ -227,6 +238,19 @@ function adaptRangeVar(fields: Fields): Node | undefined {
   if (catalogname === undefined && inh === true) return undefined
   if (textOf(rest["relname"]) === "") throw undefinedRelation("")
   return { RangeVar: { ...rest, inh: true } }
+}
+
+/** `(expression)[i]`: the emitter leaves out the parentheses, so it is written as a call. Columns need none. */
+function adaptIndirection(fields: Fields): Node | undefined {
+  const { arg } = fields
+  if (nodeFields(arg, "ColumnRef") !== undefined) return undefined
+  const steps = listOf(fields["indirection"]).map((step) => nodeFields(step, "A_Indices"))
+  let found = arg as Node
+  for (const step of steps) {
+    if (step === undefined || step["is_slice"] === true) return undefined
+    found = call("list_extract", [found, step["uidx"]])
+  }
+  return found
 }
 
 const clockFunctions =

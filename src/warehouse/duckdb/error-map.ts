@@ -202,7 +202,8 @@ export function errorPosition(text: string, sql: string): number | undefined {
   return Array.from(sql.slice(0, offset)).length + 1
 }
 
-const path = /(?:[A-Za-z]:)?(?:[\\/][\w.@ -]+){2,}/g
+/** Absolute paths; a slash inside of a word (`IN/ANY/ALL`) starts none. */
+const path = /(?<![\w/])(?:[A-Za-z]:)?(?:[\\/][\w.@-]+){2,}/g
 
 /** DuckDB's own text, cut before its suggestions (which may name what the reader may not see) and without paths. */
 function plainText(text: string): string {

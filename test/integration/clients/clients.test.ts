@@ -43,7 +43,7 @@ async function start(engine: Engine): Promise<RunningGateway> {
       config: `warehouses: { warehouse: { engine: postgres, uri: "${uri}" } }`,
     })
   }
-  const path = join(folder, "clients.duckdb")
+  const path = join(folder, "seed.duckdb")
   await writeDuckdbSeed(path)
   return startGateway({ config: `warehouses: { warehouse: { engine: duckdb, path: "${path}" } }` })
 }

@@ -1,4 +1,4 @@
-import { CacheKey } from "../../../src/cache/key.ts"
+import { CacheKey, KeyHead } from "../../../src/cache/key.ts"
 import { entryBytes, type StoredEntry } from "../../../src/cache/stored-entry.ts"
 import { GatewayError, toGatewayError } from "../../../src/core/errors.ts"
 import type { RelationName } from "../../../src/core/relation.ts"
@@ -36,6 +36,21 @@ export function result(batches: readonly RowBatch[]): StoredResult {
   return { description, batches, rowCount, byteCount, tag: `SELECT ${rowCount}` }
 }
 
+/** A key of its own for each text. */
+export function keyOf(material: string): CacheKey {
+  return new CacheKey(new KeyHead(material), "")
+}
+
+/** Two keys that differ and yet share their digest, as SHA-256 never will make them. */
+export function collidingKeys(): readonly [CacheKey, CacheKey] {
+  const head = new KeyHead("one")
+  const twin = Object.assign(Object.create(KeyHead.prototype) as KeyHead, {
+    text: "other",
+    digest: head.digest,
+  })
+  return [new CacheKey(head, ""), new CacheKey(twin, "")]
+}
+
 export type EntryTraits = {
   readonly material: string
   readonly bytes?: number
@@ -48,7 +63,7 @@ export function entry(traits: EntryTraits): StoredEntry {
   const stored = result([batch(1)])
   const relations = traits.relations ?? [orders]
   return {
-    key: new CacheKey(traits.material),
+    key: keyOf(traits.material),
     result: stored,
     createdAtMs: 0,
     expiresAtMs: traits.expiresAtMs ?? 1_000,

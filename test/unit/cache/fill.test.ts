@@ -1,7 +1,6 @@
 import { deepEqual, equal, ok, rejects, throws } from "node:assert/strict"
 import { it } from "node:test"
 import { FillBudget } from "../../../src/cache/fill-budget.ts"
-import { CacheKey } from "../../../src/cache/key.ts"
 import { leadFill } from "../../../src/cache/lead-fill.ts"
 import { type FollowerOutcome, SingleFlight } from "../../../src/cache/single-flight.ts"
 import type { StoredEntry } from "../../../src/cache/stored-entry.ts"
@@ -12,12 +11,13 @@ import {
   cancelled,
   divisionByZero,
   entry,
+  keyOf,
   readAll,
   ScriptedRows,
   settled,
 } from "./entries.ts"
 
-const key = new CacheKey("k")
+const key = keyOf("k")
 const one = batch(1)
 
 /** One leader with its client, over a source that the test feeds. */

@@ -129,6 +129,15 @@ it("a statement without parameters has one key object until its tokens change", 
   notEqual(completeKey(statement, { ...base, vector: raised }), first)
   notEqual(completeKey(statement, { ...base, resultFormats: [1] }), first)
   equal(completeKey(statement, base).material, first.material)
+  ok(completeKey(statement, base).equals(first))
+})
+
+it("keys are equal by material, not by object", () => {
+  const parts = withParameters("a")
+  ok(cacheKey(parts).equals(cacheKey({ ...parts })))
+  ok(!cacheKey(parts).equals(cacheKey(withParameters("b"))))
+  ok(!cacheKey(parts).equals(cacheKey({ ...parts, scope: "analyst/8" })))
+  equal(cacheKey(parts).lookup, cacheKey({ ...parts }).lookup)
 })
 
 it("long parameters and long token lists keep the material short and still tell keys apart", () => {

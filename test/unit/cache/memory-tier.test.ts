@@ -1,25 +1,22 @@
 import { deepEqual, equal, ok } from "node:assert/strict"
 import { it } from "node:test"
 import { array, assert as check, nat, property, record } from "fast-check"
-import { CacheKey } from "../../../src/cache/key.ts"
 import { MemoryTier } from "../../../src/cache/memory-tier.ts"
 import type { RelationName } from "../../../src/core/relation.ts"
-import { entry, items, orders, settled, users } from "./entries.ts"
+import { collidingKeys, entry, items, keyOf, orders, settled, users } from "./entries.ts"
 
 function tier(memoryBytesMax: number, entriesMax = 20_000): MemoryTier {
   return new MemoryTier({ memoryBytesMax, entryBytesMax: memoryBytesMax, entriesMax })
 }
 
-const key = (material: string): CacheKey => new CacheKey(material)
-
 it("an entry is found by its material until it expires, and then no more", () => {
   const memory = tier(10_000)
   const stored = entry({ material: "a", expiresAtMs: 100 })
   equal(memory.set(stored, 0), undefined)
-  equal(memory.get(key("a"), 99), stored)
-  equal(memory.get(key("b"), 99), undefined)
-  equal(memory.get(key("a"), 100), undefined)
-  equal(memory.get(key("a"), 99), undefined, "an expired entry is gone")
+  equal(memory.get(keyOf("a"), 99), stored)
+  equal(memory.get(keyOf("b"), 99), undefined)
+  equal(memory.get(keyOf("a"), 100), undefined)
+  equal(memory.get(keyOf("a"), 99), undefined, "an expired entry is gone")
   equal(memory.entries, 0)
   equal(memory.bytes, 0)
   const { hits, misses, evictions } = memory.counters
@@ -30,7 +27,17 @@ it("materials that share a digest prefix or length are never mixed up", () => {
   const memory = tier(1_000_000)
   for (const material of ["ab", "ba", "AB", "ab ", ""]) memory.set(entry({ material }), 0)
   for (const material of ["ab", "ba", "AB", "ab ", ""])
-    equal(memory.get(key(material), 1)?.key.material, material)
+    equal(memory.get(keyOf(material), 1)?.key.head.text, material)
+})
+
+it("a key with another's digest but other material finds nothing, and is counted", () => {
+  const memory = tier(10_000)
+  const [stored, asked] = collidingKeys()
+  memory.set({ ...entry({ material: "x" }), key: stored }, 0)
+  equal(memory.get(asked, 0), undefined)
+  ok(memory.get(stored, 0))
+  const { hits, misses, collisions } = memory.counters
+  deepEqual({ hits, misses, collisions }, { hits: 1, misses: 1, collisions: 1 })
 })
 
 it("an entry above entryBytesMax and one that has expired already are refused", () => {
@@ -51,10 +58,10 @@ it("while there is room everything is taken, however cheap", () => {
 it("under pressure the least recently used of equal worth goes first", () => {
   const memory = tier(300)
   for (const material of ["a", "b", "c"]) memory.set(entry({ material, bytes: 100 }), 0)
-  memory.get(key("a"), 0)
+  memory.get(keyOf("a"), 0)
   memory.set(entry({ material: "d", bytes: 100 }), 0)
   deepEqual(
-    ["a", "b", "c", "d"].map((material) => memory.get(key(material), 0) !== undefined),
+    ["a", "b", "c", "d"].map((material) => memory.get(keyOf(material), 0) !== undefined),
     [true, false, true, true],
   )
   equal(memory.counters.evictions.capacity, 1)
@@ -77,11 +84,11 @@ it("entries that nobody asks for lose against repeated newcomers, those in use d
   let attempts = 0
   while (memory.set(entry({ material: `n${attempts}`, bytes: 100, warehouseMs: 1 }), 0)) {
     attempts += 1
-    ok(memory.get(key("used"), 0))
+    ok(memory.get(keyOf("used"), 0))
     ok(attempts < 20)
   }
-  equal(memory.get(key("dead"), 0), undefined)
-  ok(memory.get(key("used"), 0))
+  equal(memory.get(keyOf("dead"), 0), undefined)
+  ok(memory.get(keyOf("used"), 0))
 })
 
 it("an expired entry never holds its place against a newcomer", () => {
@@ -126,7 +133,7 @@ it("forgetting a relation frees its entries, returns their number, and leaves th
   equal(memory.countOf([orders, items]), 0)
   await settled()
   equal(memory.entries, 1)
-  ok(memory.get(key("c"), 0))
+  ok(memory.get(keyOf("c"), 0))
   equal(memory.forget([orders]), 0)
   equal(memory.counters.evictions.invalidated, 2)
 })
@@ -138,10 +145,10 @@ it("forgetting very many entries is spread over turns of the event loop and spar
   equal(memory.countOf([orders]), 0)
   ok(memory.entries > 0, "not all in one turn")
   memory.set(entry({ material: "new", bytes: 100 }), 0)
-  for (let turn = 0; turn < 5; turn += 1) await settled()
+  for (let turn = 0; turn < 20; turn += 1) await settled()
   equal(memory.entries, 1)
   equal(memory.countOf([orders]), 1)
-  ok(memory.get(key("new"), 0))
+  ok(memory.get(keyOf("new"), 0))
   memory.close()
   equal(memory.entries, 0)
 })
@@ -161,7 +168,7 @@ it("the index and the byte count always agree with the entries that can be found
       for (const { kind, material, relation, size, at } of steps) {
         const own = relations.slice(relation)
         if (kind === 0) memory.forget(own)
-        else if (kind === 1) memory.get(key(`${material}`), at)
+        else if (kind === 1) memory.get(keyOf(`${material}`), at)
         else
           memory.set(
             entry({
@@ -178,7 +185,7 @@ it("the index and the byte count always agree with the entries that can be found
       const counts = new Map<RelationName, number>()
       let count = 0
       for (let material = 0; material <= 12; material += 1) {
-        const found = memory.get(key(`${material}`), -1)
+        const found = memory.get(keyOf(`${material}`), -1)
         if (found === undefined) continue
         count += 1
         bytes += found.bytes

@@ -1,15 +1,14 @@
 import { deepEqual, equal, ok, rejects } from "node:assert/strict"
 import { it, mock } from "node:test"
-import { CacheKey } from "../../../src/cache/key.ts"
 import {
   type FollowerOutcome,
   type FollowerSeat,
   type LeaderSeat,
   SingleFlight,
 } from "../../../src/cache/single-flight.ts"
-import { cancelled, entry, settled } from "./entries.ts"
+import { cancelled, collidingKeys, entry, keyOf, settled } from "./entries.ts"
 
-const key = new CacheKey("k")
+const key = keyOf("k")
 const never = new AbortController().signal
 const waitMsMax = 60_000
 
@@ -49,8 +48,17 @@ it("the first caller of a key leads, later ones follow and get the leader's entr
 it("callers of different keys, as before and after an invalidation, do not meet", () => {
   const flight = flights()
   lead(flight)
-  equal(lead(flight, new CacheKey("k2")).role, "leader")
+  equal(lead(flight, keyOf("k2")).role, "leader")
   equal(flight.flightCount, 2)
+})
+
+it("a key with another's digest but other material does not join its flight", () => {
+  const flight = flights()
+  const [one, other] = collidingKeys()
+  lead(flight, one)
+  lead(flight, other).complete(entry({ material: "other" }))
+  equal(flight.flightCount, 1)
+  follow(flight, one)
 })
 
 for (const reason of ["failed", "uncacheable"] as const)
@@ -194,7 +202,7 @@ it("above followersMax a caller runs by itself, above flightsMax it leads unshar
   lead(flight)
   void follow(flight).wait(never, 1)
   deepEqual(await follow(flight).wait(never, 1), { kind: "alone", reason: "crowded" })
-  const other = new CacheKey("other")
+  const other = keyOf("other")
   const unshared = [lead(flight, other), lead(flight, other)]
   equal(flight.flightCount, 1)
   for (const seat of unshared) seat.complete(entry({ material: "other" }))

@@ -6,10 +6,9 @@ import {
   packResult,
   wireImageBytesMax,
 } from "../../../src/cache/stored-entry.ts"
-import { streamOf } from "../../../src/cache/stored-stream.ts"
 import type { RowBatch } from "../../../src/core/result.ts"
 import { commandComplete } from "../../../src/wire/backend-messages.ts"
-import { batch, description, readAll, result } from "./entries.ts"
+import { batch, description, result } from "./entries.ts"
 
 function joined(batches: readonly RowBatch[]): Buffer {
   return Buffer.concat(batches.map((one) => one.bytes))
@@ -83,15 +82,4 @@ it("accounting counts rows, description, key and relations", () => {
   equal(entryBytes(small, 100, 0) - base, 100)
   ok(entryBytes(small, 0, 3) > base)
   equal(entryBytes({ ...small, byteCount: small.byteCount + 7 }, 0, 0) - base, 7)
-})
-
-it("a stored result can be read as a stream, and not beyond its disposal", async () => {
-  const packed = packResult(result([batch(2), batch(3)]), commandComplete("SELECT 5"))
-  const rows = streamOf(packed)
-  equal(await readAll(rows), 5)
-  deepEqual(rows.completion, { tag: "SELECT 5", notices: [] })
-  const other = streamOf(packed)
-  other[Symbol.dispose]()
-  other[Symbol.dispose]()
-  equal(await other.next(), undefined)
 })

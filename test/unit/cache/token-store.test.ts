@@ -52,6 +52,18 @@ it("raising a relation changes the vectors that contain it, and no other", async
   deepEqual([...store.relations()], [orders])
 })
 
+it("a vector over one list is one object until something is raised", async () => {
+  const store = new MemoryTokenStore()
+  const list = [orders, items]
+  const before = store.vector(list)
+  equal(store.vector(list), before)
+  await store.raise([users])
+  notEqual(store.vector(list), before)
+  equal(store.vector(list).text, before.text)
+  await store.renewEpoch()
+  notEqual(store.vector(list).text, before.text)
+})
+
 it("a token applies at the call already, so that a read between call and answer is not older than the call", async () => {
   const store = new MemoryTokenStore()
   const before = store.vector([orders]).text

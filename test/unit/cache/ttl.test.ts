@@ -2,9 +2,9 @@ import { equal, ok } from "node:assert/strict"
 import { it } from "node:test"
 import { array, assert as check, constantFrom, property } from "fast-check"
 import { matchesGlob, plainSpelling, relationMatchesGlob } from "../../../src/cache/glob.ts"
-import { CacheKey } from "../../../src/cache/key.ts"
 import { jitteredTtlMs, TtlClasses } from "../../../src/cache/ttl-classes.ts"
 import { type RelationName, relationName } from "../../../src/core/relation.ts"
+import { keyOf } from "./entries.ts"
 
 const globs: readonly (readonly [string, string, boolean])[] = [
   ["marts.daily", "marts.daily", true],
@@ -90,11 +90,9 @@ for (const [names, ttlMs] of ttls)
   })
 
 it("jitter is the same for one key, never lengthens a TTL and shortens it by a tenth at most", () => {
-  const values = Array.from({ length: 1_000 }, (_, n) =>
-    jitteredTtlMs(1_000, new CacheKey(`${n}`).digest),
-  )
+  const values = Array.from({ length: 1_000 }, (_, n) => jitteredTtlMs(1_000, keyOf(`${n}`).digest))
   ok(values.every((value) => value <= 1_000 && value > 900))
   ok(Math.max(...values) - Math.min(...values) > 80, "keys are spread")
-  equal(jitteredTtlMs(1_000, new CacheKey("7").digest), values[7])
+  equal(jitteredTtlMs(1_000, keyOf("7").digest), values[7])
   equal(jitteredTtlMs(1_000, "0".repeat(64)), 1_000)
 })

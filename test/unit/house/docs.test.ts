@@ -27,7 +27,7 @@ function rowsOf(text: string, headings: readonly string[]): ReadonlySet<string> 
     .filter((section) => headings.some((h) => section.startsWith(h)))
   return new Set(
     sections.flatMap((section) =>
-      [...section.matchAll(/^\| `([a-z0-9_]+)` \|/gm)].map(([, name = ""]) => name),
+      [...section.matchAll(/^\| `([a-z0-9_]+)` *\|/gm)].map(([, name = ""]) => name),
     ),
   )
 }
