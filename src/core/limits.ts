@@ -10,7 +10,7 @@ export const parameterCountMax = 65_535
 export const identifierBytesMax = 63
 
 /**
- * Nesting of objects and lists that a parse tree may have; `1+1+...` reaches it with 995 terms, sub-queries with 330.
+ * Nesting of objects and lists that a parse tree may have; `1+1+...` reaches it with 995 terms, sub-queries with 280.
  * Measured on Node 24's default stack: the parser failed between 2,800 and 6,000, the deparser between 3,500 and 4,500,
  * JSON.stringify between 4,000 and 6,000, so that recursion over a tree of this depth stays below half of any stack.
  */

@@ -37,6 +37,7 @@ export const SqlState = {
   UndefinedTable: "42P01",
   UndefinedColumn: "42703",
   UndefinedFunction: "42883",
+  UndefinedParameter: "42P02",
   AmbiguousColumn: "42702",
   GroupingError: "42803",
   DatatypeMismatch: "42804",

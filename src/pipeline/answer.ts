@@ -6,7 +6,9 @@ import type { CatalogSnapshot } from "../core/catalog.ts"
 import { GatewayError, unreachable } from "../core/errors.ts"
 import type { BypassReason } from "../core/observation.ts"
 import type { RowStream } from "../core/result.ts"
+import { SqlState } from "../core/sql-state.ts"
 import type { Statement } from "../core/statement.ts"
+import { firstParameter } from "../sql/first-parameter.ts"
 import { looksLikeTimeLiteral } from "../sql/time-literal.ts"
 import { dateBucket } from "./date-bucket.ts"
 import { keyBaseOf, planFor } from "./plan.ts"
@@ -49,6 +51,7 @@ export function answer(question: Question, rooms: Rooms): Answer | Promise<Answe
   draft.judged(plan.relations)
   if (plan.hasUnknown && rooms.catalog.mayKnowMore()) return answerWithNewCatalog(question, rooms)
   if (plan.verdict.kind === "refused") throw refusal(plan.verdict)
+  if (isUnbound(question, plan)) throw undefinedParameter(question.statement)
 
   const course = { question, plan, rooms, draft }
   const decision = cacheDecision(course, snapshot)
@@ -79,6 +82,22 @@ function refusal(verdict: Extract<Plan["verdict"], { kind: "refused" }>): Gatewa
   })
 }
 
+/** A simple query cannot carry parameters. */
+function isUnbound({ parameters }: Question, plan: Plan): boolean {
+  return plan.traits !== undefined && parameters.values.length < plan.traits.parameterCount
+}
+
+function undefinedParameter(statement: Statement): GatewayError {
+  const first = firstParameter(statement)
+  return new GatewayError({
+    sqlState: SqlState.UndefinedParameter,
+    reason: "invalid_parameter",
+    message: `there is no parameter $${first?.number ?? 1}`,
+    safeToRetry: true,
+    ...(first === undefined ? {} : { position: first.position }),
+  })
+}
+
 type Keyed = {
   readonly kind: "keyed"
   readonly key: CacheKey
@@ -99,6 +118,9 @@ function cacheDecision(
   if (question.caching === "off") return { kind: "bypass", reason: "requested_off" }
   if (question.transaction?.needsSnapshot === true)
     return { kind: "bypass", reason: "transaction_isolation" }
+  // DuckDB keeps one snapshot for a whole transaction: what such a transaction reads may be older than the tokens say.
+  if (question.transaction?.isPinned === true && rooms.engine === "duckdb")
+    return { kind: "bypass", reason: "transaction_pinned" }
   if (!rooms.tokens.isUsable()) return { kind: "bypass", reason: "tokens_unavailable" }
   for (const value of question.parameters.values)
     if (value !== null && looksLikeTimeLiteral(value))

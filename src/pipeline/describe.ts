@@ -50,7 +50,7 @@ async function ask(question: Question, id: string, rooms: Rooms): Promise<Statem
   const { transaction } = question
   const leased =
     transaction?.isPinned === true
-      ? await transaction.pin(rooms.router, question.settings, signal)
+      ? await transaction.pin(rooms.router, signal)
       : await rooms.router.lease({ signal })
   try {
     const description = await leased.lease.connection.describe({

@@ -92,9 +92,7 @@ function leaseFor(
     transaction.isPinned ||
     transaction.needsSnapshot ||
     (plan.cacheability.kind === "bypass" && plan.cacheability.needsTransaction)
-  return belongs
-    ? transaction.pin(rooms.router, question.settings, signal)
-    : rooms.router.lease({ signal })
+  return belongs ? transaction.pin(rooms.router, signal) : rooms.router.lease({ signal })
 }
 
 function isPinned(question: Question, leased: Leased): boolean {

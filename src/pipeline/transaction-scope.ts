@@ -1,10 +1,5 @@
-import type { SettingsView } from "../core/settings.ts"
 import type { IsolationLevel } from "../core/statement.ts"
 import type { Leased, Router } from "../route/router.ts"
-
-function quoted(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`
-}
 
 /**
  * The warehouse's side of one explicit transaction. Most transactions of BI tools never need one: their reads come from the
@@ -14,7 +9,6 @@ function quoted(name: string): string {
 export class TransactionScope {
   readonly isolation: IsolationLevel | undefined
   #leased: Leased | undefined
-  #settings: SettingsView | undefined
   #savepoints: string[] = []
 
   constructor(isolation: IsolationLevel | undefined) {
@@ -36,14 +30,13 @@ export class TransactionScope {
   }
 
   /** The transaction's own lease, opened when it does not exist yet. */
-  async pin(router: Router, settings: SettingsView, signal: AbortSignal): Promise<Leased> {
-    this.#settings = settings
+  async pin(router: Router, signal: AbortSignal): Promise<Leased> {
     if (this.#leased !== undefined) return this.#leased
     const leased = await router.lease({ signal })
     try {
       await leased.lease.connection.beginTransaction(this.isolation, signal)
       for (const name of this.#savepoints)
-        await command(leased, `SAVEPOINT ${quoted(name)}`, settings)
+        await leased.lease.connection.savepoint({ kind: "savepoint", name })
     } catch (error) {
       leased.lease[Symbol.dispose]()
       throw error
@@ -54,25 +47,25 @@ export class TransactionScope {
 
   async savepoint(name: string): Promise<void> {
     this.#savepoints.push(name)
-    await this.#forward(`SAVEPOINT ${quoted(name)}`)
+    await this.#forward({ kind: "savepoint", name })
   }
 
   async release(name: string): Promise<void> {
     this.#savepoints.length = Math.max(0, this.#savepoints.lastIndexOf(name))
-    await this.#forward(`RELEASE SAVEPOINT ${quoted(name)}`)
+    await this.#forward({ kind: "release", name })
   }
 
   async rollbackTo(name: string): Promise<void> {
     this.#savepoints.length = this.#savepoints.lastIndexOf(name) + 1
-    await this.#forward(`ROLLBACK TO SAVEPOINT ${quoted(name)}`)
+    await this.#forward({ kind: "rollback_to", name })
   }
 
-  async #forward(text: string): Promise<void> {
-    if (this.#leased === undefined || this.#settings === undefined) return
-    // DuckDB has no savepoints: the transaction is given up, and opened anew by the next statement that needs one.
-    if (this.#leased.lease.warehouse.engine === "postgres")
-      await command(this.#leased, text, this.#settings)
-    else await this.end()
+  async #forward(
+    command: Parameters<Leased["lease"]["connection"]["savepoint"]>[0],
+  ): Promise<void> {
+    if (this.#leased === undefined) return
+    const outcome = await this.#leased.lease.connection.savepoint(command)
+    if (outcome === "transaction_ended") await this.end()
   }
 
   /** Ends it on the warehouse and gives the lease back. Reads need no COMMIT. Harmless when nothing was opened. */
@@ -86,16 +79,4 @@ export class TransactionScope {
       leased.lease[Symbol.dispose]()
     }
   }
-}
-
-async function command(leased: Leased, text: string, settings: SettingsView): Promise<void> {
-  using rows = await leased.lease.connection.run({
-    statement: { text, ast: {}, keepsPositions: false },
-    parameters: { types: [], formats: [], values: [] },
-    resultFormats: [],
-    settings,
-    statementTimeoutMs: 0,
-    signal: new AbortController().signal,
-  })
-  while ((await rows.next()) !== undefined);
 }

@@ -23,7 +23,12 @@ import type {
 import { changeFormats, checkResultFormats, columnCount } from "../wire/rows.ts"
 import type { Delivery } from "./delivery.ts"
 import { describeLocal } from "./describe-local.ts"
-import type { NamedObjects, Portal, PreparedStatement } from "./named-objects.ts"
+import {
+  deallocatePrepared,
+  type NamedObjects,
+  type Portal,
+  type PreparedStatement,
+} from "./named-objects.ts"
 import { ResultCursor } from "./result-cursor.ts"
 import type { SessionState } from "./session-state.ts"
 import { questionOf, type RunOutcome, runStatement, transactionFailed } from "./statement-runner.ts"
@@ -46,6 +51,8 @@ export class ExtendedQuery {
 
   parse(message: ParseMessage): void | Promise<void> {
     return this.#settled(() => {
+      // Gone even when the new text does not parse, as in PostgreSQL.
+      if (message.name === "") this.#objects.closePrepared("")
       const startMs = performance.now()
       const parsed = statementsOf(message.sql, this.#state.origin.rooms)
       return parsed instanceof Promise
@@ -64,7 +71,6 @@ export class ExtendedQuery {
       })
     const statement = first?.class.kind === "empty" ? undefined : first
     this.#checkNotFailed(statement)
-    if (message.name === "") this.#objects.closePrepared("")
     this.#objects.addPrepared({
       name: message.name,
       statement,
@@ -234,38 +240,17 @@ export class ExtendedQuery {
       parameters: portal.parameters,
       formats: portal.formats,
     }
-    const started = this.#needsSpool(statement)
-      ? this.#spoolPortals().then(() => runStatement(request, this.#state))
-      : runStatement(request, this.#state)
+    const started = runStatement(request, this.#state)
     const go = (outcome: RunOutcome): void | Promise<void> => {
-      if (statement.class.kind === "session") this.#afterCommand(statement)
+      if (statement.class.kind === "session")
+        deallocatePrepared(statement.class.command, this.#objects)
+      checkFormats(portal, outcome)
       if (isDescriptionOwed) this.#writeDescription(outcome.result.description)
       const run = { outcome, cursor: new ResultCursor(outcome.result) }
       portal.run = run
       return this.#send(portal, run, rowsMax)
     }
     return started instanceof Promise ? started.then(go) : go(started)
-  }
-
-  #afterCommand(statement: Statement): void {
-    if (statement.class.kind !== "session") return
-    const { command } = statement.class
-    if (command.kind === "deallocate" || (command.kind === "discard" && command.target === "all"))
-      deallocate(command.kind === "deallocate" ? command.name : undefined, this.#objects)
-  }
-
-  /** A suspended portal occupies the pinned connection that the next statement of the transaction needs. */
-  #needsSpool(statement: Statement): boolean {
-    return (
-      this.#state.scope?.isPinned === true &&
-      asksForData(statement) &&
-      this.#objects.streaming.length > 0
-    )
-  }
-
-  async #spoolPortals(): Promise<void> {
-    for (const cursor of this.#objects.streaming)
-      await cursor.spool(this.#state.limits.spoolBytesMax)
   }
 
   #send(portal: Portal, run: NonNullable<Portal["run"]>, rowsMax: number): void | Promise<void> {
@@ -299,20 +284,16 @@ export class ExtendedQuery {
   }
 }
 
-/** DEALLOCATE and DISCARD ALL also end statements that were prepared by Parse. */
-export function deallocate(name: string | undefined, objects: NamedObjects): void {
-  if (name === undefined) {
-    objects.closeAllPrepared()
-    return
-  }
-  objects.prepared(name)
-  objects.closePrepared(name)
+/** A list of formats that fits no result of so many columns: checked when the columns are known. */
+function checkFormats({ formats }: Portal, { result }: RunOutcome): void {
+  if (formats.length > 1 && result.description !== undefined)
+    checkResultFormats(formats, columnCount(result.description))
 }
 
-/** True for what goes through the spine and is described by the warehouse. */
+/** True for what is described by the warehouse. What is refused says so when it is executed, as a write does in PostgreSQL. */
 function asksForData(statement: Statement | undefined): boolean {
   const kind = statement?.class.kind
-  return kind === "read" || kind === "explain" || kind === "write" || kind === "refused"
+  return kind === "read" || kind === "explain"
 }
 
 function parameterCountOf(prepared: PreparedStatement): number {

@@ -1,7 +1,7 @@
 import { GatewayError } from "../core/errors.ts"
 import type { FormatCode, Parameters } from "../core/parameters.ts"
 import { SqlState } from "../core/sql-state.ts"
-import type { Statement } from "../core/statement.ts"
+import type { SessionCommand, Statement } from "../core/statement.ts"
 import type { ResultCursor } from "./result-cursor.ts"
 import type { RunOutcome } from "./statement-runner.ts"
 
@@ -127,3 +127,15 @@ export class NamedObjects {
 }
 
 const none: readonly ResultCursor[] = []
+
+/** DEALLOCATE and DISCARD ALL end statements that were prepared by Parse, whichever protocol sends them. */
+export function deallocatePrepared(command: SessionCommand, objects: NamedObjects): void {
+  if (command.kind === "discard" && command.target === "all") objects.closeAllPrepared()
+  if (command.kind !== "deallocate") return
+  if (command.name === undefined) {
+    objects.closeAllPrepared()
+    return
+  }
+  objects.prepared(command.name)
+  objects.closePrepared(command.name)
+}

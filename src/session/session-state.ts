@@ -3,6 +3,8 @@ import type { StatementReport } from "../core/observation.ts"
 import { AbortScope } from "../pipeline/abort-scope.ts"
 import type { Rooms } from "../pipeline/rooms.ts"
 import { TransactionScope } from "../pipeline/transaction-scope.ts"
+import type { NamedObjects } from "./named-objects.ts"
+import type { ResultCursor } from "./result-cursor.ts"
 import { durationMs } from "./setting-values.ts"
 import type { SessionSettings } from "./settings.ts"
 import type { SqlCursors } from "./sql-cursors.ts"
@@ -37,6 +39,7 @@ export class SessionState {
   readonly settings: SessionSettings
   readonly transaction: SessionTransaction
   readonly cursors: SqlCursors
+  readonly objects: NamedObjects
   readonly limits: SessionLimits
   /** The warehouse's side of the explicit transaction; undefined outside one. */
   scope: TransactionScope | undefined
@@ -51,6 +54,7 @@ export class SessionState {
       readonly settings: SessionSettings
       readonly transaction: SessionTransaction
       readonly cursors: SqlCursors
+      readonly objects: NamedObjects
       readonly limits: SessionLimits
     },
   ) {
@@ -58,7 +62,24 @@ export class SessionState {
     this.settings = parts.settings
     this.transaction = parts.transaction
     this.cursors = parts.cursors
+    this.objects = parts.objects
     this.limits = parts.limits
+  }
+
+  /**
+   * A transaction that is pinned to one connection needs it for its next statement: rows of suspended portals and open
+   * cursors that are still unread there are read into memory first.
+   */
+  get mustSpool(): boolean {
+    return this.scope?.isPinned === true && this.#streaming.length > 0
+  }
+
+  async spool(): Promise<void> {
+    for (const cursor of this.#streaming) await cursor.spool(this.limits.spoolBytesMax)
+  }
+
+  get #streaming(): readonly ResultCursor[] {
+    return [...this.cursors.streaming, ...this.objects.streaming]
   }
 
   openScope(): void {

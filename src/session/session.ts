@@ -25,9 +25,9 @@ import {
   shuttingDown,
 } from "./session-errors.ts"
 import { type SessionLimits, type SessionOrigin, SessionState } from "./session-state.ts"
-import { allSettings } from "./setting-table.ts"
+import { allSettings, type SettingRule } from "./setting-table.ts"
 import type { SessionSettings } from "./settings.ts"
-import { simpleQuery } from "./simple-query.ts"
+import { type SimpleParts, simpleQuery } from "./simple-query.ts"
 import { SqlCursors } from "./sql-cursors.ts"
 import { SessionTransaction } from "./transaction.ts"
 
@@ -48,7 +48,13 @@ export type SessionInit = {
   readonly events: SessionEvents
 }
 
-const reportedSettings = allSettings().filter((entry) => entry.isReported)
+/** PostgreSQL 18 reports search_path as well: so do we where the warehouse does. */
+function reportedSettings(origin: SessionOrigin): readonly SettingRule[] {
+  const reportsPath = origin.rooms.serverFacts().parameters.has("search_path")
+  return allSettings().filter(
+    (entry) => entry.isReported || (reportsPath && entry.name === "search_path"),
+  )
+}
 
 /**
  * One authenticated connection, from its first ReadyForQuery to its end. Messages are handled one after another in the
@@ -63,7 +69,9 @@ export class Session implements Cancellable {
   readonly #delivery: Delivery
   readonly #objects: NamedObjects
   readonly #extended: ExtendedQuery
+  readonly #simple: SimpleParts
   readonly #events: SessionEvents
+  readonly #reportedSettings: readonly SettingRule[]
   readonly #reported = new Map<string, string>()
   /** The settings that #reported was compared with last; a change makes a new object. */
   #reportedValues: ReadonlyMap<string, string> | undefined
@@ -81,8 +89,11 @@ export class Session implements Cancellable {
     this.#socket = socket
     this.#splitter = init.splitter
     this.#events = init.events
+    this.#reportedSettings = reportedSettings(init.origin)
     this.#output = new Output(socket, limits.outputBytesMax)
+    this.#objects = new NamedObjects(limits.namedObjectsMax)
     this.#state = new SessionState(init.origin, {
+      objects: this.#objects,
       settings,
       transaction: new SessionTransaction(settings),
       cursors: new SqlCursors(limits.namedObjectsMax),
@@ -93,14 +104,14 @@ export class Session implements Cancellable {
       onStatement: (report, end) => this.#events.statementFinished(report, end),
       minLevel: () => settings.get("client_min_messages"),
     })
-    this.#objects = new NamedObjects(limits.namedObjectsMax)
     this.#extended = new ExtendedQuery(this.#state, this.#objects, this.#delivery)
+    this.#simple = { state: this.#state, delivery: this.#delivery, objects: this.#objects }
   }
 
   /** Takes the socket over from the login, with what the client may have sent behind its last message. */
   start(greeting: readonly Buffer[]): void {
     for (const message of greeting) this.#output.write(message)
-    for (const entry of reportedSettings)
+    for (const entry of this.#reportedSettings)
       this.#reported.set(entry.name, this.#state.settings.get(entry.name))
     this.#state.transaction.beginImplicit()
     this.#socket.on("data", (chunk: Buffer) => this.#onData(chunk))
@@ -226,7 +237,10 @@ export class Session implements Cancellable {
     switch (message.kind) {
       case "Query": {
         this.#extended.forget()
-        const pending = simpleQuery(message.sql, this.#state, this.#delivery)
+        // A simple Query uses, and so replaces, the unnamed statement and portal (PostgreSQL manual, 54.2.3).
+        this.#objects.closePrepared("")
+        this.#objects.closePortal("")
+        const pending = simpleQuery(message.sql, this.#simple)
         return pending === undefined ? this.#ready() : pending.then(() => this.#ready())
       }
       case "Parse":
@@ -286,7 +300,7 @@ export class Session implements Cancellable {
   #reportSettings(): void {
     const { settings } = this.#state
     this.#reportedValues = settings.values
-    for (const entry of reportedSettings) {
+    for (const entry of this.#reportedSettings) {
       const value = settings.get(entry.name)
       if (this.#reported.get(entry.name) === value) continue
       this.#reported.set(entry.name, value)
@@ -311,7 +325,6 @@ export class Session implements Cancellable {
     const error = toGatewayError(thrown)
     this.#extended.forget()
     this.#delivery.end(outcomeOf(error), error)
-    if (error.reason === "invariant_violation") this.#events.failed(error)
     if (error.severity === "FATAL") {
       this.#end(error)
       return undefined

@@ -167,7 +167,7 @@ export function quoteIdentifier(name: string): string {
 /** SplitIdentifierString (varlena.c): comma-separated names, folded unless quoted. */
 export function splitIdentifiers(name: string, value: string): readonly string[] {
   const names: string[] = []
-  const pattern = /\s*(?:"((?:[^"]|"")+)"|([^\s",]+))\s*(,|$)/y
+  const pattern = /\s*(?:"((?:[^"]|"")*)"|([^\s",]+))\s*(,|$)/y
   if (value.trim() === "") return names
   for (let isMore = true; isMore; ) {
     const match = pattern.exec(value)

@@ -1,7 +1,7 @@
 import { hash } from "node:crypto"
 import type { SettingsView } from "../core/settings.ts"
 import { allSettings, type SettingRule, settingRule } from "./setting-table.ts"
-import { splitIdentifiers } from "./setting-values.ts"
+import { quoteIdentifier, splitIdentifiers } from "./setting-values.ts"
 
 /** Values that hold when nothing was set: the warehouse's own defaults over the table's. Shared by all sessions of a route. */
 export type SettingDefaults = ReadonlyMap<string, string>
@@ -37,7 +37,12 @@ function viewOf(values: ReadonlyMap<string, string>, user: string): SettingsView
     JSON.stringify([searchPath, changing.toSorted(([a], [b]) => (a < b ? -1 : 1))]),
   )
   const replayed = [...values].filter(([name]) => settingRule(name)?.scope !== "local")
-  const view: SettingsView = { values: new Map(replayed), searchPath, bytesDigest }
+  const view: SettingsView = {
+    // "$user" is the client's name here, but the gateway's own role on the warehouse: what is replayed is what it means.
+    values: new Map([...replayed, ["search_path", searchPath.map(quoteIdentifier).join(", ")]]),
+    searchPath,
+    bytesDigest,
+  }
   views.set(text, view)
   return view
 }

@@ -82,19 +82,12 @@ function commandOutcome(
 }
 
 function ask(request: RunRequest, state: SessionState): RunOutcome | Promise<RunOutcome> {
-  const streaming = state.scope?.isPinned === true ? state.cursors.streaming : []
-  const asked =
-    streaming.length === 0
-      ? answer(questionOf(request, state), state.origin.rooms)
-      : spooled(streaming, state).then(() => answer(questionOf(request, state), state.origin.rooms))
+  const asked = state.mustSpool
+    ? state.spool().then(() => answer(questionOf(request, state), state.origin.rooms))
+    : answer(questionOf(request, state), state.origin.rooms)
   return asked instanceof Promise
     ? asked.then((ready) => answerOutcome(ready, state))
     : answerOutcome(asked, state)
-}
-
-/** The transaction's one connection is needed: open cursors read the rest of their rows into memory first. */
-async function spooled(streaming: readonly ResultCursor[], state: SessionState): Promise<void> {
-  for (const cursor of streaming) await cursor.spool(state.limits.spoolBytesMax)
 }
 
 function answerOutcome(ready: Answer, state: SessionState): RunOutcome {
@@ -217,7 +210,7 @@ async function savepointCommand(
       reason: "transaction_state",
       message: `${tag === "RELEASE" ? "RELEASE SAVEPOINT" : tag === "ROLLBACK" ? "ROLLBACK TO SAVEPOINT" : tag} can only be used in transaction blocks`,
     })
-  if (scope?.isPinned === true) await spooled(state.cursors.streaming, state)
+  if (state.mustSpool) await state.spool()
   if (tag === "SAVEPOINT") {
     transaction.savepoint(name)
     await scope?.savepoint(name)

@@ -72,10 +72,16 @@ export class SessionTransaction {
     this.#end()
   }
 
-  /** An error: an open transaction fails; an implicit one is undone at once. */
+  /**
+   * An error: an open transaction fails, and settings are back at once to what they were at its innermost savepoint or at its
+   * start; an implicit one is undone.
+   */
   fail(): void {
-    if (this.#state === "open") this.#state = "failed"
-    else if (this.#state === "idle" && this.#implicitStart !== undefined)
+    if (this.#state === "open") {
+      this.#state = "failed"
+      const mark = this.#savepoints.at(-1)?.mark ?? this.#start
+      if (mark !== undefined) this.#settings.restore(mark)
+    } else if (this.#state === "idle" && this.#implicitStart !== undefined)
       this.#settings.restore(this.#implicitStart)
   }
 

@@ -3,14 +3,21 @@ import { SqlState } from "../core/sql-state.ts"
 
 /** Errors of reading a statement, under PostgreSQL's own texts and codes. */
 
-/** Grammar actions that raise another code than 42601; libpg-query hands on the text only. */
-const unsupportedSyntax = /not (?:yet )?(?:supported|implemented)$|cannot be changed$/
+/** Grammar actions that raise another code than 42601 (gram.y); libpg-query hands on the text only. */
+function codeOf(message: string): string {
+  if (/not yet implemented$|cannot be changed$/.test(message)) {
+    return SqlState.FeatureNotSupported
+  }
+  return message.startsWith("frame ") ? windowingError : SqlState.SyntaxError
+}
+
+const windowingError = "42P20"
 
 /** `position` counts characters (code points) from 1, as the parser reports it; 0 = none. */
 export function syntaxError(message: string, position: number): GatewayError {
   if (message.startsWith("memory exhausted")) return statementTooComplex(message)
   return new GatewayError({
-    sqlState: unsupportedSyntax.test(message) ? SqlState.FeatureNotSupported : SqlState.SyntaxError,
+    sqlState: codeOf(message),
     reason: "syntax_error",
     message,
     ...(position > 0 ? { position } : {}),

@@ -51,6 +51,11 @@ export type RunRequest = {
   readonly signal: AbortSignal
 }
 
+export type SavepointCommand = {
+  readonly kind: "savepoint" | "release" | "rollback_to"
+  readonly name: string
+}
+
 /** One connection, used by one lease at a time. */
 export interface WarehouseConnection {
   /**
@@ -63,6 +68,11 @@ export interface WarehouseConnection {
   describe(request: RunRequest): Promise<StatementDescription>
   /** Opens a transaction that lasts until `endTransaction`. */
   beginTransaction(isolation: IsolationLevel | undefined, signal: AbortSignal): Promise<void>
+  /**
+   * A savepoint command inside that transaction. `transaction_ended`: the engine has no savepoints and gave the transaction
+   * up instead, so that the next statement which needs one has to open it anew.
+   */
+  savepoint(command: SavepointCommand): Promise<"done" | "transaction_ended">
   /** Ends it, by ROLLBACK (reads need no commit). Harmless outside a transaction. */
   endTransaction(): Promise<void>
   /** Position of the newest commit (PostgreSQL: pg_current_wal_insert_lsn), or undefined where the engine has none. */

@@ -166,6 +166,8 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     const ready = await whenReady(child, readyFile, options.readyMsMax ?? 60_000, output)
     const uri = new URL(ready.postgres)
     if (options.config !== undefined) {
+      // SQLAlchemy from 1.4 on takes no other spelling of the scheme.
+      uri.protocol = "postgresql:"
       uri.username = options.login?.user ?? "reader"
       uri.password = options.login?.password ?? password
       uri.pathname = `/${options.database ?? firstWarehouse(options.config)}`

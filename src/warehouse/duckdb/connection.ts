@@ -4,7 +4,7 @@ import type { RowStream, StatementDescription } from "../../core/result.ts"
 import type { SettingsView } from "../../core/settings.ts"
 import { SqlState } from "../../core/sql-state.ts"
 import type { IsolationLevel } from "../../core/statement.ts"
-import type { RunRequest, WarehouseConnection } from "../warehouse.ts"
+import type { RunRequest, SavepointCommand, WarehouseConnection } from "../warehouse.ts"
 import type { DuckdbFile, InstanceUse, OpenedInstance } from "./client.ts"
 import { describeStatement } from "./describe.ts"
 import { valueStyle } from "./encode-row.ts"
@@ -124,6 +124,13 @@ export class DuckdbWarehouseConnection implements WarehouseConnection {
     } finally {
       this.#state = "clean"
     }
+  }
+
+  /** DuckDB has no savepoints, and an error ends its transaction: going back to one means starting anew. */
+  async savepoint({ kind }: SavepointCommand): Promise<"done" | "transaction_ended"> {
+    if (kind !== "rollback_to") return "done"
+    await this.endTransaction()
+    return "transaction_ended"
   }
 
   async endTransaction(): Promise<void> {

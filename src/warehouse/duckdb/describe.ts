@@ -34,7 +34,10 @@ export async function describeStatement(
       const types = columns.map((index) => prepared.columnType(index))
       return { parameterTypes, rowDescription: describeColumns(names, types, []) }
     }
-    return { parameterTypes, rowDescription: await describeUnresolved(duck, statement, plannedTypes) }
+    return {
+      parameterTypes,
+      rowDescription: await describeUnresolved(duck, statement, plannedTypes),
+    }
   } finally {
     prepared.destroySync()
   }

@@ -7,8 +7,8 @@ import {
   integerConstant,
   lastName,
   listOf,
-  nameParts,
   type Node,
+  nameParts,
   operator,
   string,
   stringConstant,
@@ -58,7 +58,9 @@ const refused: Readonly<Record<string, string>> = {
 }
 
 /** Calls that need more than another name. Arguments are already in DuckDB's dialect. */
-const rewrites: Readonly<Record<string, (args: Args, guardsDivision: boolean) => Node | undefined>> = {
+const rewrites: Readonly<
+  Record<string, (args: Args, guardsDivision: boolean) => Node | undefined>
+> = {
   age: ([first, second]) =>
     second === undefined ? call("age", [cast(currentDate, "timestamp"), first]) : undefined,
   date_bin: ([stride, source, origin]) => call("time_bucket", [stride, source, origin]),

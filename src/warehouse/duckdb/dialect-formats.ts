@@ -1,12 +1,4 @@
-import {
-  call,
-  cast,
-  concatenation,
-  integer,
-  type Node,
-  stringConstant,
-  text,
-} from "./ast-nodes.ts"
+import { call, cast, concatenation, integer, type Node, stringConstant, text } from "./ast-nodes.ts"
 import { unsupported } from "./dialect-errors.ts"
 
 /** Template patterns of to_char, to_date and to_timestamp (manual, 9.8), longest first. */

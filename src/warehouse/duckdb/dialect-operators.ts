@@ -31,7 +31,11 @@ const regexOperators: Readonly<Record<string, { options: string; isNegated: bool
 }
 
 const functionOperators: Readonly<Record<string, string>> = { "#": "xor" }
-const prefixFunctions: Readonly<Record<string, string>> = { "@": "abs", "|/": "sqrt", "||/": "cbrt" }
+const prefixFunctions: Readonly<Record<string, string>> = {
+  "@": "abs",
+  "|/": "sqrt",
+  "||/": "cbrt",
+}
 
 /** Operators of PostgreSQL that DuckDB lacks or gives another meaning. */
 const refused: ReadonlySet<string> = new Set([

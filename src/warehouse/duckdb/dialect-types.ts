@@ -190,9 +190,7 @@ function readArray(reader: Reader): Node {
   }
   for (;;) {
     skipSpace(reader)
-    elements.push(
-      reader.text[reader.at] === "{" ? readArray(reader) : readElement(reader),
-    )
+    elements.push(reader.text[reader.at] === "{" ? readArray(reader) : readElement(reader))
     skipSpace(reader)
     const next = reader.text[reader.at]
     reader.at++
@@ -252,4 +250,3 @@ export function isNonZeroNumber(node: unknown): boolean {
   const name = lastName(fieldsOf(typeCast?.["typeName"])["names"])
   return /^(?:float|int|numeric)/.test(name) && isNonZeroNumber(typeCast?.["arg"])
 }
-

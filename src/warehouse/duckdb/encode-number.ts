@@ -1,5 +1,5 @@
-import { type ByteSink, writeByte, writeUnsigned } from "./encode-sink.ts"
 import { RawColumn } from "./encode-column.ts"
+import { type ByteSink, writeByte, writeUnsigned } from "./encode-sink.ts"
 
 const minus = 0x2d
 const two32 = 4_294_967_296
@@ -103,7 +103,9 @@ export class FloatColumn extends RawColumn {
 
   protected value(sink: ByteSink, row: number): void {
     const { isBinary, isSingle, extraFloatDigits } = this.#format
-    const value = isSingle ? this.view.getFloat32(row * 4, true) : this.view.getFloat64(row * 8, true)
+    const value = isSingle
+      ? this.view.getFloat32(row * 4, true)
+      : this.view.getFloat64(row * 8, true)
     if (!isBinary) sink.ascii(floatText(value, isSingle, extraFloatDigits))
     else if (isSingle) sink.offset = sink.buffer.writeFloatBE(value, sink.offset)
     else sink.offset = sink.buffer.writeDoubleBE(value, sink.offset)

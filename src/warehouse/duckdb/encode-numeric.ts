@@ -23,8 +23,7 @@ export function writeNumericBinary(sink: ByteSink, text: string): void {
   const [whole = "", fraction = ""] = (isNegative ? text.slice(1) : text).split(".")
   const wholeGroups = Math.ceil(whole.length / 4)
   const padded =
-    whole.padStart(wholeGroups * 4, "0") +
-    fraction.padEnd(Math.ceil(fraction.length / 4) * 4, "0")
+    whole.padStart(wholeGroups * 4, "0") + fraction.padEnd(Math.ceil(fraction.length / 4) * 4, "0")
   const groups: number[] = []
   for (let at = 0; at < padded.length; at += 4) groups.push(Number(padded.slice(at, at + 4)))
   let first = 0
@@ -125,4 +124,3 @@ function exact(high: number, low: number): number | undefined {
   const value = high * two32 + low
   return Number.isSafeInteger(value) ? value : undefined
 }
-

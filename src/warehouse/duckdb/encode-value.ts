@@ -121,7 +121,8 @@ export function writeValueBinary(
   else if (value instanceof DuckDBBitValue) writeBitsBinary(sink, value)
   else if (value instanceof DuckDBDecimalValue) {
     writeNumericBinary(sink, decimalText(value.value, value.scale))
-  } else if (oid === PgOid.Uuid) writeBytes(sink, Buffer.from(String(value).replaceAll("-", ""), "hex"))
+  } else if (oid === PgOid.Uuid)
+    writeBytes(sink, Buffer.from(String(value).replaceAll("-", ""), "hex"))
   else writePlainBinary(sink, value, oid)
 }
 
@@ -165,7 +166,10 @@ export function itemsOf(value: DuckDBValue): readonly DuckDBValue[] | undefined 
  * STRUCT, MAP, UNION and VARIANT as JSON text: what DuckDB's to_json makes of them, with dates and the like in
  * PostgreSQL's spelling. Numbers keep all their digits, which JSON allows.
  */
-export function jsonText(value: DuckDBValue, textOf: (value: NonNullable<DuckDBValue>) => string): string {
+export function jsonText(
+  value: DuckDBValue,
+  textOf: (value: NonNullable<DuckDBValue>) => string,
+): string {
   if (value === null) return "null"
   if (typeof value === "boolean") return value ? "true" : "false"
   if (typeof value === "number") return Number.isFinite(value) ? String(value) : `"${value}"`

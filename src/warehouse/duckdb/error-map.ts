@@ -87,11 +87,13 @@ const rules: readonly Rule[] = [
     }),
   },
   {
-    pattern: /(?:cannot contain aggregates|aggregate functions? (?:calls )?(?:is|are) not allowed|cannot be nested)/i,
+    pattern:
+      /(?:cannot contain aggregates|aggregate functions? (?:calls )?(?:is|are) not allowed|cannot be nested)/i,
     to: (_, text) => ({ sqlState: SqlState.GroupingError, message: text }),
   },
   {
-    pattern: /^(?:Scalar|Aggregate|Table|Window|Macro|Table Macro)?\s*Function with name "?(.+?)"? (?:does not exist|is not in the catalog)/i,
+    pattern:
+      /^(?:Scalar|Aggregate|Table|Window|Macro|Table Macro)?\s*Function with name "?(.+?)"? (?:does not exist|is not in the catalog)/i,
     to: ([, name]) => ({
       sqlState: SqlState.UndefinedFunction,
       message: `function ${name} does not exist`,
@@ -128,7 +130,8 @@ const rules: readonly Rule[] = [
     }),
   },
   {
-    pattern: /^invalid (date|time|timestamp|interval|uuid) (?:field format|string format)?:? ?"?(.*?)"?(?:,| expected|$)/i,
+    pattern:
+      /^invalid (date|time|timestamp|interval|uuid) (?:field format|string format)?:? ?"?(.*?)"?(?:,| expected|$)/i,
     to: ([, type = "", value]) => ({
       sqlState: "22007",
       message: `invalid input syntax for type ${type.toLowerCase()}: "${value}"`,
@@ -182,7 +185,10 @@ const kinds: ReadonlyMap<string, KindRule> = new Map<string, KindRule>([
   ["Permission", { sqlState: SqlState.InsufficientPrivilege, message: "permission denied" }],
   ["TransactionContext", { sqlState: SqlState.InFailedSqlTransaction }],
   ["IO", { sqlState: SqlState.IoError, message: "the warehouse could not read its file" }],
-  ["Interrupt", { sqlState: SqlState.QueryCanceled, message: "canceling statement due to user request" }],
+  [
+    "Interrupt",
+    { sqlState: SqlState.QueryCanceled, message: "canceling statement due to user request" },
+  ],
 ])
 
 /** Offset in `sql`, from 1, that DuckDB's `LINE n: ... ^` points to. The excerpt may be cut on both sides. */
@@ -240,7 +246,9 @@ function translate(kind: string, text: string): Translation {
 
 /** The file is locked by another process: DuckDB lets no one in while somebody may write. */
 export function isLockConflict(thrown: unknown): boolean {
-  return thrown instanceof Error && /Could not set lock on file|Conflicting lock/i.test(thrown.message)
+  return (
+    thrown instanceof Error && /Could not set lock on file|Conflicting lock/i.test(thrown.message)
+  )
 }
 
 /** Why the file could not be opened, without its path. */

@@ -3,7 +3,6 @@ import type { Parameters } from "../../core/parameters.ts"
 import { SqlState } from "../../core/sql-state.ts"
 import { cast, type Node, nullConstant, text, typeName } from "./ast-nodes.ts"
 import { unsupported } from "./dialect-errors.ts"
-import { decimalText } from "./encode-numeric.ts"
 import {
   intervalText,
   writeDateText,
@@ -11,6 +10,7 @@ import {
   writeTimeText,
 } from "./encode-datetime.ts"
 import { floatText } from "./encode-number.ts"
+import { decimalText } from "./encode-numeric.ts"
 import { ByteSink } from "./encode-sink.ts"
 import { arrayOidOf, PgOid } from "./type-map.ts"
 
@@ -284,6 +284,7 @@ function numericText(value: Buffer, number: number): string {
     unscaled = unscaled * 10_000n + BigInt(digit)
   }
   const exponent = 4 * (weight - count + 1) + scale
-  const scaled = exponent >= 0 ? unscaled * 10n ** BigInt(exponent) : unscaled / 10n ** BigInt(-exponent)
+  const scaled =
+    exponent >= 0 ? unscaled * 10n ** BigInt(exponent) : unscaled / 10n ** BigInt(-exponent)
   return decimalText(sign === 0x4000 ? -scaled : scaled, scale)
 }

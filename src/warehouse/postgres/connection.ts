@@ -3,7 +3,7 @@ import { noParameters, type Parameters } from "../../core/parameters.ts"
 import type { RowStream, StatementDescription } from "../../core/result.ts"
 import type { IsolationLevel } from "../../core/statement.ts"
 import type { TransactionStatus } from "../../wire/backend-messages.ts"
-import type { RunRequest, WarehouseConnection } from "../warehouse.ts"
+import type { RunRequest, SavepointCommand, WarehouseConnection } from "../warehouse.ts"
 import { type CancelTarget, cancelUntil, sendCancel } from "./cancel.ts"
 import type { Dialled } from "./dial.ts"
 import { connectionLost, parseFields, protocolError, serverError } from "./error-map.ts"
@@ -49,6 +49,12 @@ const isolationSql: Readonly<Record<IsolationLevel, string>> = {
   "read committed": "READ COMMITTED",
   "repeatable read": "REPEATABLE READ",
   serializable: "SERIALIZABLE",
+}
+
+const savepointSql: Readonly<Record<SavepointCommand["kind"], string>> = {
+  savepoint: "SAVEPOINT",
+  release: "RELEASE SAVEPOINT",
+  rollback_to: "ROLLBACK TO SAVEPOINT",
 }
 
 const never = new AbortController().signal
@@ -137,6 +143,16 @@ export class PostgresConnection implements WarehouseConnection, Asker {
     const level = isolation === undefined ? "" : ` ISOLATION LEVEL ${isolationSql[isolation]}`
     await this.command(`BEGIN${level} READ ONLY`, signal)
     this.#settings.began()
+  }
+
+  async savepoint({ kind, name }: SavepointCommand): Promise<"done"> {
+    const quoted = `"${name.replaceAll('"', '""')}"`
+    await this.command(`${savepointSql[kind]} ${quoted}`, never)
+    // What was set after the savepoint is undone on the server, and this connection's own record must follow it.
+    if (kind === "savepoint") this.#settings.markSavepoint(name)
+    else if (kind === "release") this.#settings.releasedSavepoint(name)
+    else this.#settings.rolledBackTo(name)
+    return "done"
   }
 
   async endTransaction(): Promise<void> {

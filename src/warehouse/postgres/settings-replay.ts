@@ -48,6 +48,8 @@ export class SettingsState {
   #applied: TargetSettings = new Map()
   /** What it had at BEGIN: ROLLBACK brings it back. */
   #atBegin: TargetSettings | undefined
+  /** What it had at each savepoint that is open. */
+  readonly #savepoints: { readonly name: string; readonly applied: TargetSettings }[] = []
   /** The last view asked for and found in force: asking for it again costs two comparisons. */
   #view: SettingsView | undefined
   #timeoutMs = 0
@@ -79,6 +81,24 @@ export class SettingsState {
   rolledBack(): void {
     if (this.#atBegin !== undefined) this.applied(this.#atBegin)
     this.#atBegin = undefined
+    this.#savepoints.length = 0
+  }
+
+  markSavepoint(name: string): void {
+    this.#savepoints.push({ name, applied: this.#applied })
+  }
+
+  releasedSavepoint(name: string): void {
+    const index = this.#savepoints.findLastIndex((savepoint) => savepoint.name === name)
+    if (index >= 0) this.#savepoints.length = index
+  }
+
+  rolledBackTo(name: string): void {
+    const index = this.#savepoints.findLastIndex((savepoint) => savepoint.name === name)
+    const savepoint = this.#savepoints[index]
+    if (savepoint === undefined) return
+    this.applied(savepoint.applied)
+    this.#savepoints.length = index + 1
   }
 }
 

@@ -22,7 +22,10 @@ const cases: readonly (readonly [title: string, exchanges: readonly Exchange[]])
   ["the position behind non-ASCII text", ["SELECT 'é€😀', * FORM lab.items"]],
   ["the position in the second statement", ["SELECT 'é😀'; SELECT * FORM lab.items"]],
   ["the position of an unknown column", ["SELECT 'é😀', nothing FROM lab.items"]],
-  ["the position of an unknown column in a later statement", ["SELECT '😀';\n  SELECT nothing FROM lab.items"]],
+  [
+    "the position of an unknown column in a later statement",
+    ["SELECT '😀';\n  SELECT nothing FROM lab.items"],
+  ],
   ["the position of an unknown relation", ["SELECT 1; SELECT 2 FROM lab.nowhere"]],
   ["the position of an unknown function", ["SELECT  no_such_function(1)"]],
   ["an error at the end of the text", ["SELECT (1"]],
@@ -37,7 +40,10 @@ const cases: readonly (readonly [title: string, exchanges: readonly Exchange[]])
   ["START TRANSACTION and END", ["START TRANSACTION", "SELECT 1", "END"]],
   ["ABORT", ["BEGIN WORK", "ABORT"]],
   ["COMMIT AND CHAIN outside", ["COMMIT AND CHAIN", "ROLLBACK AND CHAIN"]],
-  ["COMMIT AND CHAIN inside", ["BEGIN", "COMMIT AND CHAIN", "SELECT 1", "ROLLBACK AND CHAIN", "COMMIT"]],
+  [
+    "COMMIT AND CHAIN inside",
+    ["BEGIN", "COMMIT AND CHAIN", "SELECT 1", "ROLLBACK AND CHAIN", "COMMIT"],
+  ],
   ["SET LOCAL outside", ["SET LOCAL TimeZone = 'Europe/Berlin'", "SHOW TimeZone"]],
   ["SET TRANSACTION outside", ["SET TRANSACTION ISOLATION LEVEL SERIALIZABLE"]],
   ["SAVEPOINT outside", ["SAVEPOINT a", "RELEASE a", "ROLLBACK TO a"]],
@@ -45,9 +51,18 @@ const cases: readonly (readonly [title: string, exchanges: readonly Exchange[]])
   ["COMMIT in the middle of a string", ["BEGIN; SELECT 1; COMMIT; SELECT 2"]],
   ["an error behind a BEGIN of the same string", ["BEGIN; SELECT 1/0; SELECT 2", "ROLLBACK"]],
   ["an error behind a COMMIT of the same string", ["BEGIN; COMMIT; SELECT 1/0", "SELECT 1"]],
-  ["a SET undone by an error of the same string", ["SET DateStyle = 'German'; SELECT 1/0", "SHOW DateStyle"]],
-  ["ROLLBACK alone undoes an earlier SET of the same string", ["SET DateStyle = 'German'; ROLLBACK", "SHOW DateStyle"]],
-  ["a message below client_min_messages", ["SET client_min_messages = error", "COMMIT", "BEGIN", "BEGIN", "ROLLBACK"]],
+  [
+    "a SET undone by an error of the same string",
+    ["SET DateStyle = 'German'; SELECT 1/0", "SHOW DateStyle"],
+  ],
+  [
+    "ROLLBACK alone undoes an earlier SET of the same string",
+    ["SET DateStyle = 'German'; ROLLBACK", "SHOW DateStyle"],
+  ],
+  [
+    "a message below client_min_messages",
+    ["SET client_min_messages = error", "COMMIT", "BEGIN", "BEGIN", "ROLLBACK"],
+  ],
   ["text in quotes and dollars", ["SELECT 'it''s; not', $x$two; ; $x$, E'\\n;', U&'\\00e9'"]],
   ["identifiers with capitals and blanks", ['SELECT id AS "A b;" FROM lab.items WHERE id = 1']],
   ["a statement longer than one segment", [`SELECT '${"x".repeat(200_000)}'`]],
@@ -57,14 +72,14 @@ const cases: readonly (readonly [title: string, exchanges: readonly Exchange[]])
 ]
 
 describe("the simple protocol answers as PostgreSQL does", () => {
-  let pair: Pair | undefined
+  let pair: Pair
   before(async () => {
     pair = await Pair.start()
   })
-  after(() => pair?.stop())
+  after(() => pair.stop())
 
   for (const [title, exchanges] of cases)
     it(title, async () => {
-      await pair?.same(exchanges)
+      await pair.same(exchanges)
     })
 })

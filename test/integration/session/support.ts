@@ -132,7 +132,9 @@ export const password = "correct horse"
 async function usersSection(users: Readonly<Record<string, string>>): Promise<string> {
   const verifier = await makeVerifier(password)
   const entries = Object.entries({ reader: "everything", ...users })
-  const lines = entries.map(([name, role]) => `  ${name}: { verifier: "${verifier}", roles: [${role}] }`)
+  const lines = entries.map(
+    ([name, role]) => `  ${name}: { verifier: "${verifier}", roles: [${role}] }`,
+  )
   return `users:\n${lines.join("\n")}\n`
 }
 

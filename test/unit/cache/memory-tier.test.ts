@@ -91,6 +91,19 @@ it("entries that nobody asks for lose against repeated newcomers, those in use d
   ok(memory.get(keyOf("used"), 0))
 })
 
+it("a hit gives an entry back the worth that it lost", () => {
+  const memory = tier(100)
+  const newcomer = entry({ material: "new", bytes: 100, warehouseMs: 30 })
+  memory.set(entry({ material: "used", bytes: 100, warehouseMs: 100 }), 0)
+  for (let n = 0; n < 10; n += 1) {
+    equal(memory.set(newcomer, 0), "not_worth_it", "worth 100, then 50")
+    ok(memory.get(keyOf("used"), 0))
+  }
+  equal(memory.set(newcomer, 0), "not_worth_it")
+  equal(memory.set(newcomer, 0), "not_worth_it")
+  equal(memory.set(newcomer, 0), undefined, "worth 25 without a hit")
+})
+
 it("an expired entry never holds its place against a newcomer", () => {
   const memory = tier(100)
   memory.set(entry({ material: "a", bytes: 100, warehouseMs: 60_000, expiresAtMs: 10 }), 0)
@@ -151,6 +164,16 @@ it("forgetting very many entries is spread over turns of the event loop and spar
   ok(memory.get(keyOf("new"), 0))
   memory.close()
   equal(memory.entries, 0)
+})
+
+it("an entry that is stored again while its predecessor waits to be freed stays", async () => {
+  const memory = tier(100_000_000)
+  for (let n = 0; n < 1_500; n += 1) memory.set(entry({ material: `${n}`, bytes: 100 }), 0)
+  memory.forget([orders])
+  memory.set(entry({ material: "1499", bytes: 100 }), 0)
+  for (let turn = 0; turn < 5; turn += 1) await settled()
+  equal(memory.entries, 1)
+  ok(memory.get(keyOf("1499"), 0))
 })
 
 it("the index and the byte count always agree with the entries that can be found", () => {

@@ -47,6 +47,10 @@ export class ScriptedConnection implements WarehouseConnection {
     return Promise.resolve()
   }
 
+  savepoint(): never {
+    throw new InvariantViolation("a scripted connection runs nothing")
+  }
+
   endTransaction(): Promise<void> {
     return Promise.resolve()
   }

@@ -1,6 +1,6 @@
 import { equal } from "node:assert/strict"
 import { before, describe, it } from "node:test"
-import fc from "fast-check"
+import * as fc from "fast-check"
 import { canonicalForm } from "../../../src/sql/canonical.ts"
 import { loadParser, parseText } from "../../../src/sql/parser.ts"
 import { scanTokens } from "../../../src/sql/parser-instance.ts"
@@ -23,7 +23,9 @@ describe("two texts", () => {
 })
 
 it("the canonical form holds no location", () => {
-  const [statement] = parseText("SELECT ARRAY[a], b IN (1, 2), c::int FROM JSON_TABLE(x, '$' COLUMNS (d int)) j")
+  const [statement] = parseText(
+    "SELECT ARRAY[a], b IN (1, 2), c::int FROM JSON_TABLE(x, '$' COLUMNS (d int)) j",
+  )
   equal(/location|list_start|list_end/.test(canonicalForm(statement?.ast ?? {})), false)
 })
 
@@ -33,7 +35,15 @@ it("the canonical form of a whole text equals that of the statement alone", () =
   equal(second?.offset, 12)
 })
 
-const spacing = fc.constantFrom(" ", "\n", "\t", " /* c */ ", " -- c\n", "/* a /* b */ */ ", "\r\n\f")
+const spacing = fc.constantFrom(
+  " ",
+  "\n",
+  "\t",
+  " /* c */ ",
+  " -- c\n",
+  "/* a /* b */ */ ",
+  "\r\n\f",
+)
 
 /** The text with other white space and comments between its tokens, and keywords in another case. */
 function respaced(text: string, spaces: readonly string[]): string {
@@ -47,7 +57,8 @@ function respaced(text: string, spaces: readonly string[]): string {
       continue
     }
     // A gap only where there was one: `a.b` and `::` take spaces, but a string's continuation depends on them.
-    const gap = token.start > end || isSeparated(text, end) ? (spaces[index % spaces.length] ?? " ") : ""
+    const gap =
+      token.start > end || isSeparated(text, end) ? (spaces[index % spaces.length] ?? " ") : ""
     const word = bytes.toString("utf8", token.start, token.end)
     out += gap + (token.keywordKind === 4 ? word.toUpperCase() : word)
     end = token.end

@@ -3,7 +3,7 @@ import { parseText } from "../../../src/sql/parser.ts"
 
 /** The recorded statements of test/corpora, for tests that need real SQL. */
 
-type Item = {
+export type Item = {
   readonly sql: string
   readonly name?: string
   readonly kind?: string
@@ -20,11 +20,20 @@ export function wireCorpus(): string[] {
   return readFileSync("test/corpora/superset_wire_statements.sql", "utf8")
     .split("\n-- @end")
     .filter((block) => block.includes("-- @id"))
-    .map((block) => block.slice(block.indexOf("-- @id")).replaceAll(/^-- @.*\n?/gm, "").trim())
+    .map((block) =>
+      block
+        .slice(block.indexOf("-- @id"))
+        .replaceAll(/^-- @.*\n?/gm, "")
+        .trim(),
+    )
 }
 
 export function corpusTexts(): string[] {
-  const files = ["superset_real_captured.json", "superset_statements.json", "superset_style_queries.json"]
+  const files = [
+    "superset_real_captured.json",
+    "superset_statements.json",
+    "superset_style_queries.json",
+  ]
   const texts = files.flatMap((name) => corpus(name).map((item) => item.sql))
   return [...new Set([...texts, ...wireCorpus()])]
 }
