@@ -5,8 +5,9 @@
 
 /**
  * STABLE functions of pg_catalog whose answer depends on nothing but their arguments and settings that are in every cache
- * key: TimeZone, DateStyle, IntervalStyle, extra_float_digits, bytea_output, search_path, lc_numeric and lc_time. Chosen
- * from the 540 stable names of PostgreSQL 18; test/unit/catalog/stable-functions.test.ts has the whole list.
+ * key (TimeZone, DateStyle, IntervalStyle, extra_float_digits, bytea_output, search_path) or that no session can change
+ * (lc_numeric, lc_time). Chosen from the 540 stable names of PostgreSQL 18, which all stand with their class in
+ * test/unit/catalog/postgres-18-stable-functions.txt.
  *
  * Left out although often used: to_tsvector and its kin (default_text_search_config, dictionaries), everything that reads
  * the catalogue or sizes (pg_*, obj_description, format_type, enum_range, to_reg*), *_to_xml (runs SQL), money

@@ -34,7 +34,7 @@ export type CatalogSnapshot = {
   readonly implicitSchemas: readonly string[]
   /** True when unquoted and quoted names match without regard to case (DuckDB). */
   readonly foldsCase: boolean
-  /** True when operators or casts exist outside pg_catalog, whose volatility a reader cannot see from the text. */
+  /** Operators outside pg_catalog, and types with casts of a user's as `::name`, whose functions are not all immutable. */
   readonly userOperators: ReadonlySet<string>
   /** Digest over all of the above: two equal snapshots have one version. */
   readonly version: string

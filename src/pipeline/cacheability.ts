@@ -46,5 +46,27 @@ export function cacheability(traits: ReadTraits, findings: ReadFindings): Cachea
   if (traits.usesTableSample) return bypass("table_sample", true)
   if (traits.operators.some((operator) => snapshot.userOperators.has(operator)))
     return bypass("user_operator", true)
+  if (traits.types.some((type) => snapshot.userOperators.has(`::${type.replace(/^.*\./, "")}`)))
+    return bypass("user_operator", true)
+  if (traits.attributes.some((name) => mayCallUserFunction(name, snapshot)))
+    return bypass("unknown_function", true)
   return { kind: "cacheable", needsDate: traits.usesCurrentDate }
+}
+
+const userFunctionNames = new WeakMap<CatalogSnapshot, ReadonlySet<string>>()
+
+/** `t.f` calls f(t) when t has no column f (PostgreSQL manual, 8.16.5): it counts for every function of a user's that is not immutable. */
+function mayCallUserFunction(name: string, snapshot: CatalogSnapshot): boolean {
+  let names = userFunctionNames.get(snapshot)
+  if (names === undefined) {
+    names = new Set(
+      [...snapshot.functions]
+        .filter(
+          ([full, volatility]) => volatility !== "immutable" && !full.startsWith("pg_catalog."),
+        )
+        .map(([full]) => full.slice(full.lastIndexOf(".") + 1).replaceAll('"', "")),
+    )
+    userFunctionNames.set(snapshot, names)
+  }
+  return names.size > 0 && names.has(name)
 }

@@ -8,6 +8,8 @@ import type { Leased, Router } from "../route/router.ts"
  */
 export class TransactionScope {
   readonly isolation: IsolationLevel | undefined
+  /** True once a statement asked for data: the isolation level cannot change any more (PostgreSQL manual, SET TRANSACTION). */
+  hasQueried = false
   #leased: Leased | undefined
   #savepoints: string[] = []
 

@@ -161,6 +161,7 @@ export class ExtendedQuery {
 
   async #describePortal(portal: Portal): Promise<void> {
     const { statement } = portal.prepared
+    if (this.#state.mustSpool) await this.#state.spool()
     if (statement === undefined) return this.#writeDescription(undefined)
     const described = await describe(this.#question(portal, statement), this.#state.origin.rooms)
     const { rowDescription } = described
@@ -192,7 +193,10 @@ export class ExtendedQuery {
       },
       this.#state,
     )
-    const described = describe(question, this.#state.origin.rooms)
+    const { rooms } = this.#state.origin
+    const described = this.#state.mustSpool
+      ? this.#state.spool().then(() => describe(question, rooms))
+      : describe(question, rooms)
     const send = (ready: Awaited<typeof described>): void => {
       output.write(parameterDescription(ready.parameterTypes))
       this.#writeDescription(ready.rowDescription)

@@ -135,17 +135,25 @@ function setTransaction(
     return done(commandResult("SET"), [
       { ...settingWarning, message: "SET TRANSACTION can only be used in transaction blocks" },
     ])
-  if (mode.isolation !== undefined) {
-    if (state.scope?.isPinned === true)
-      throw new GatewayError({
-        sqlState: SqlState.ActiveSqlTransaction,
-        reason: "transaction_state",
-        message: "SET TRANSACTION ISOLATION LEVEL must be called before any query",
-      })
+  if (mode.isolation !== undefined && mode.isolation !== currentIsolation(state)) {
+    checkIsolationChange(state)
     state.transaction.isolation = mode.isolation
     state.openScope()
   }
   return done(commandResult("SET"), remarks)
+}
+
+/** PostgreSQL's rule (check_transaction_isolation, variable.c): before the first query, and not below a savepoint. */
+function checkIsolationChange(state: SessionState): void {
+  const isLate = state.scope?.hasQueried === true
+  if (!isLate && state.transaction.savepointNames.length === 0) return
+  throw new GatewayError({
+    sqlState: SqlState.ActiveSqlTransaction,
+    reason: "transaction_state",
+    message: isLate
+      ? "SET TRANSACTION ISOLATION LEVEL must be called before any query"
+      : "SET TRANSACTION ISOLATION LEVEL must not be called in a subtransaction",
+  })
 }
 
 /** READ WRITE is accepted, because drivers ask for it out of habit; a write then fails with 25006, and this says so ahead. */

@@ -13,6 +13,7 @@ import { decodeFrontend } from "../wire/frontend-decoder.ts"
 import type { FrontendMessage } from "../wire/frontend-messages.ts"
 import { Delivery, outcomeOf } from "./delivery.ts"
 import { ExtendedQuery } from "./extended-query.ts"
+import { probeHalfOpen } from "./half-open-probe.ts"
 import { NamedObjects } from "./named-objects.ts"
 import { Output } from "./output.ts"
 import { type Phase, phaseAfter, phaseAfterError, step } from "./phases.ts"
@@ -27,7 +28,7 @@ import {
 import { type SessionLimits, type SessionOrigin, SessionState } from "./session-state.ts"
 import { allSettings, type SettingRule } from "./setting-table.ts"
 import type { SessionSettings } from "./settings.ts"
-import { type SimpleParts, simpleQuery } from "./simple-query.ts"
+import { simpleQuery } from "./simple-query.ts"
 import { SqlCursors } from "./sql-cursors.ts"
 import { SessionTransaction } from "./transaction.ts"
 
@@ -69,7 +70,6 @@ export class Session implements Cancellable {
   readonly #delivery: Delivery
   readonly #objects: NamedObjects
   readonly #extended: ExtendedQuery
-  readonly #simple: SimpleParts
   readonly #events: SessionEvents
   readonly #reportedSettings: readonly SettingRule[]
   readonly #reported = new Map<string, string>()
@@ -105,7 +105,6 @@ export class Session implements Cancellable {
       minLevel: () => settings.get("client_min_messages"),
     })
     this.#extended = new ExtendedQuery(this.#state, this.#objects, this.#delivery)
-    this.#simple = { state: this.#state, delivery: this.#delivery, objects: this.#objects }
   }
 
   /** Takes the socket over from the login, with what the client may have sent behind its last message. */
@@ -240,7 +239,7 @@ export class Session implements Cancellable {
         // A simple Query uses, and so replaces, the unnamed statement and portal (PostgreSQL manual, 54.2.3).
         this.#objects.closePrepared("")
         this.#objects.closePortal("")
-        const pending = simpleQuery(message.sql, this.#simple)
+        const pending = simpleQuery(message.sql, this.#state, this.#delivery)
         return pending === undefined ? this.#ready() : pending.then(() => this.#ready())
       }
       case "Parse":
@@ -355,11 +354,9 @@ export class Session implements Cancellable {
       this.#close()
       return
     }
-    // A closed socket and a half-closed one look alike until something is written: a message that every client may get at any
-    // time (PostgreSQL manual, 54.2.7) brings a reset back from a closed one, and that cancels the statement.
-    this.#socket.write(
-      parameterStatus("client_encoding", this.#state.settings.get("client_encoding")),
-    )
+    // A message that every client may get at any time (PostgreSQL manual, 54.2.7): a closed socket fails on it.
+    const message = parameterStatus("client_encoding", this.#state.settings.get("client_encoding"))
+    probeHalfOpen(this.#socket, message, () => this.#isBusy)
   }
 
   #onClose(): void {

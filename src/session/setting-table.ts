@@ -7,6 +7,7 @@ import {
   durationText,
   enumValue,
   integerValue,
+  printableAscii,
   quoteIdentifier,
   splitIdentifiers,
   takesOneArgument,
@@ -127,7 +128,7 @@ const rules: readonly SettingRule[] = [
   duration("idle_in_transaction_session_timeout"),
   duration("idle_session_timeout"),
   {
-    ...rule("application_name", "local", "", (value) => value.replaceAll(/[^\x20-\x7e]/g, "?")),
+    ...rule("application_name", "local", "", printableAscii),
     isReported: true,
   },
   rule("client_min_messages", "local", "notice", (value) =>

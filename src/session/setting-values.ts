@@ -184,6 +184,13 @@ export function splitIdentifiers(name: string, value: string): readonly string[]
   return names
 }
 
+/** pg_clean_ascii (string.c): every byte that is no printable ASCII as \xHH, since PostgreSQL 16. */
+export function printableAscii(value: string): string {
+  return value.replaceAll(/[^\x20-\x7e]/gu, (letter) =>
+    Array.from(Buffer.from(letter), (byte) => `\\x${byte.toString(16).padStart(2, "0")}`).join(""),
+  )
+}
+
 export function takesOneArgument(name: string): GatewayError {
   return new GatewayError({
     sqlState: SqlState.InvalidParameterValue,

@@ -3,27 +3,24 @@ import type { Statement } from "../core/statement.ts"
 import { statementsOf } from "../pipeline/answer.ts"
 import { emptyQueryResponse } from "../wire/backend-messages.ts"
 import type { Delivery } from "./delivery.ts"
-import { deallocatePrepared, type NamedObjects } from "./named-objects.ts"
+import { deallocatePrepared } from "./named-objects.ts"
 import type { SessionState } from "./session-state.ts"
 import { type RunOutcome, type RunRequest, runStatement } from "./statement-runner.ts"
-
-/** What of a session answers simple queries. */
-export type SimpleParts = {
-  readonly state: SessionState
-  readonly delivery: Delivery
-  readonly objects: NamedObjects
-}
 
 /**
  * The simple protocol (PostgreSQL manual, 54.2.2): every statement of the string in order, in one implicit transaction, until
  * the first error. Returns a promise only when something must be waited for. ReadyForQuery is the caller's.
  */
-export function simpleQuery(sql: string, parts: SimpleParts): void | Promise<void> {
+export function simpleQuery(
+  sql: string,
+  state: SessionState,
+  delivery: Delivery,
+): void | Promise<void> {
   const startMs = performance.now()
-  const parsed = statementsOf(sql, parts.state.origin.rooms)
+  const parsed = statementsOf(sql, state.origin.rooms)
   return parsed instanceof Promise
-    ? parsed.then((statements) => runAll(statements, startMs, parts))
-    : runAll(parsed, startMs, parts)
+    ? parsed.then((statements) => runAll(statements, startMs, state, delivery))
+    : runAll(parsed, startMs, state, delivery)
 }
 
 /** The statements of one string, and what the time to parse them all was: it counts for the first. */
@@ -32,43 +29,59 @@ type Script = { readonly statements: readonly Statement[]; readonly parseMs: num
 function runAll(
   statements: readonly Statement[],
   startMs: number,
-  parts: SimpleParts,
+  state: SessionState,
+  delivery: Delivery,
 ): void | Promise<void> {
-  parts.state.transaction.beginImplicit()
-  if (statements.length === 0) parts.delivery.output.write(emptyQueryResponse)
-  return runFrom(0, { statements, parseMs: performance.now() - startMs }, parts)
+  state.transaction.beginImplicit()
+  if (statements.length === 0) delivery.output.write(emptyQueryResponse)
+  return runFrom(0, { statements, parseMs: performance.now() - startMs }, state, delivery)
 }
 
-function runFrom(first: number, script: Script, parts: SimpleParts): void | Promise<void> {
+function runFrom(
+  first: number,
+  script: Script,
+  state: SessionState,
+  delivery: Delivery,
+): void | Promise<void> {
   const { statements } = script
   for (let index = first; index < statements.length; index += 1) {
     const statement = statements[index]
     if (statement === undefined) break
     if (statement.class.kind === "empty") {
-      if (statements.length === 1) parts.delivery.output.write(emptyQueryResponse)
+      if (statements.length === 1) delivery.output.write(emptyQueryResponse)
       continue
     }
     const parseMs = index === 0 ? script.parseMs : 0
-    const pending = runOne({ statement, parseMs, parameters: noParameters, formats: [] }, parts)
-    if (pending !== undefined) return pending.then(() => runFrom(index + 1, script, parts))
+    const pending = runOne(
+      { statement, parseMs, parameters: noParameters, formats: [] },
+      state,
+      delivery,
+    )
+    if (pending !== undefined)
+      return pending.then(() => runFrom(index + 1, script, state, delivery))
   }
-  parts.state.transaction.endImplicit()
+  state.transaction.endImplicit()
   return undefined
 }
 
-function runOne(request: RunRequest, parts: SimpleParts): undefined | Promise<void> {
-  parts.delivery.begin(request.statement)
-  const outcome = runStatement(request, parts.state)
+function runOne(
+  request: RunRequest,
+  state: SessionState,
+  delivery: Delivery,
+): undefined | Promise<void> {
+  delivery.begin(request.statement)
+  const outcome = runStatement(request, state)
   return outcome instanceof Promise
-    ? outcome.then((ready) => sendWhole(request, ready, parts))
-    : sendWhole(request, outcome, parts)
+    ? outcome.then((ready) => sendWhole(request, ready, state, delivery))
+    : sendWhole(request, outcome, state, delivery)
 }
 
 function sendWhole(
   { statement }: RunRequest,
   outcome: RunOutcome,
-  { delivery, objects }: SimpleParts,
+  state: SessionState,
+  delivery: Delivery,
 ): undefined | Promise<void> {
-  if (statement.class.kind === "session") deallocatePrepared(statement.class.command, objects)
+  if (statement.class.kind === "session") deallocatePrepared(statement.class.command, state.objects)
   return delivery.sendWhole(outcome)
 }

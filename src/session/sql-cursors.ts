@@ -9,6 +9,10 @@ export type SqlCursor = {
   readonly isHeld: boolean
   readonly formats: readonly FormatCode[]
   readonly result: ResultCursor
+  /** True once the transaction that declared it WITH HOLD has committed: a later ROLLBACK leaves it open. */
+  isKept: boolean
+  /** Savepoints open when it was declared: ROLLBACK TO an earlier one closes it. */
+  depth: number
 }
 
 /** Cursors of DECLARE (PostgreSQL manual, DECLARE, FETCH): forward only, each a result that stands still between two FETCHes. */
@@ -60,10 +64,30 @@ export class SqlCursors {
   }
 
   /** COMMIT: cursors WITH HOLD keep their rows, the others end. */
-  async endTransaction(spoolBytesMax: number): Promise<void> {
+  async commit(spoolBytesMax: number): Promise<void> {
+    for (const cursor of this.#cursors.values()) {
+      if (!cursor.isHeld) this.close(cursor.name)
+      else if (!cursor.isKept) {
+        await cursor.result.spool(spoolBytesMax)
+        cursor.isKept = true
+      }
+    }
+  }
+
+  /** ROLLBACK ends what its transaction declared. */
+  rollback(): void {
+    for (const cursor of this.#cursors.values()) if (!cursor.isKept) this.close(cursor.name)
+  }
+
+  /** RELEASE: what was declared under the savepoints now belongs to the level below them. */
+  release(depth: number): void {
+    for (const cursor of this.#cursors.values()) cursor.depth = Math.min(cursor.depth, depth)
+  }
+
+  /** ROLLBACK TO the savepoint that stands on this many others. */
+  rollbackTo(depth: number): void {
     for (const cursor of this.#cursors.values())
-      if (cursor.isHeld) await cursor.result.spool(spoolBytesMax)
-      else this.close(cursor.name)
+      if (!cursor.isKept && cursor.depth > depth) this.close(cursor.name)
   }
 
   get isEmpty(): boolean {

@@ -82,6 +82,7 @@ function commandOutcome(
 }
 
 function ask(request: RunRequest, state: SessionState): RunOutcome | Promise<RunOutcome> {
+  if (state.scope !== undefined) state.scope.hasQueried = true
   const asked = state.mustSpool
     ? state.spool().then(() => answer(questionOf(request, state), state.origin.rooms))
     : answer(questionOf(request, state), state.origin.rooms)
@@ -191,8 +192,8 @@ function endTransaction(
 
 async function endOnWarehouse(tag: "COMMIT" | "ROLLBACK", state: SessionState): Promise<void> {
   try {
-    if (tag === "COMMIT") await state.cursors.endTransaction(state.limits.spoolBytesMax)
-    else state.cursors.close(undefined)
+    if (tag === "COMMIT") await state.cursors.commit(state.limits.spoolBytesMax)
+    else state.cursors.rollback()
   } finally {
     await state.scope?.end()
   }
@@ -216,9 +217,11 @@ async function savepointCommand(
     await scope?.savepoint(name)
   } else if (tag === "RELEASE") {
     transaction.release(name)
+    state.cursors.release(transaction.savepointNames.length)
     await scope?.release(name)
   } else {
     transaction.rollbackTo(name)
+    state.cursors.rollbackTo(transaction.savepointNames.length - 1)
     await scope?.rollbackTo(name)
   }
   return finished(tag)
@@ -242,8 +245,11 @@ async function openCursor(
     state,
   )
   const result = new ResultCursor(outcome.result)
-  state.cursors.add({ name: cursor.name, isHeld: cursor.isHeld, formats, result })
   // Outside a transaction block a WITH HOLD cursor's transaction ends with this statement.
-  if (!state.transaction.isExplicit) await result.spool(state.limits.spoolBytesMax)
+  const isKept = !state.transaction.isExplicit
+  if (isKept) await result.spool(state.limits.spoolBytesMax)
+  const depth = state.transaction.savepointNames.length
+  const { name, isHeld } = cursor
+  state.cursors.add({ name, isHeld, formats, result, isKept, depth })
   return { ...finished("DECLARE CURSOR", outcome.remarks), report: outcome.report }
 }

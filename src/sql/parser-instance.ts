@@ -1,3 +1,5 @@
+// oxlint-disable-next-line typescript/triple-slash-reference -- an ambient module cannot be imported
+/// <reference path="./libpg-query-wasm.d.ts" />
 import { readFile } from "node:fs/promises"
 import { fileURLToPath } from "node:url"
 import createInstance, { type PgQueryInstance } from "libpg-query/wasm/libpg-query.js"

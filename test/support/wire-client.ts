@@ -91,6 +91,11 @@ export class WireClient {
     return new WireClient(socket, options.waitMsMax ?? waitMsDefault)
   }
 
+  /** Over a stream that is connected already, such as one inside TLS. */
+  static over(socket: Socket, waitMsMax: number = waitMsDefault): WireClient {
+    return new WireClient(socket, waitMsMax)
+  }
+
   /** Connects and logs in with SCRAM-SHA-256. Rejects with {@link LoginRefused} when the server says no. */
   static async connect(options: ConnectOptions): Promise<WireClient> {
     const client = await WireClient.open(options)

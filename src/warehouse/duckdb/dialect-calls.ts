@@ -9,6 +9,7 @@ import {
   listOf,
   type Node,
   nameParts,
+  nodeFields,
   operator,
   string,
   stringConstant,
@@ -53,6 +54,8 @@ const refused: Readonly<Record<string, string>> = {
   regexp_match: "regexp_match()",
   regexp_matches: "regexp_matches()",
   regexp_split_to_table: "regexp_split_to_table()",
+  current_schema: "current_schema() within a larger query",
+  current_schemas: "current_schemas()",
   current_setting: "current_setting() within a larger query",
   set_config: "set_config()",
 }
@@ -112,6 +115,7 @@ export function adaptCall(fields: Fields, guardsDivision: boolean): Node | undef
     const rewritten = rewrites[name]?.(listOf(fields["args"]), guardsDivision)
     if (rewritten !== undefined) return rewritten
   }
+  if (name === "percentile_cont") return adaptPercentile(fields)
   const other = renamed[name]
   const isGrammar = fields["funcformat"] === "COERCE_SQL_SYNTAX"
   if (other !== undefined && !isGrammar) {
@@ -139,6 +143,16 @@ function datePart(field: string, source: unknown): Node {
   if (/^milliseconds?$/.test(name)) return perMillion(source, 1_000)
   if (!sameFields.test(name)) throw unsupported(`extract(${field})`)
   return call("date_part", [text(name), source])
+}
+
+/** PostgreSQL interpolates in float8; DuckDB would in the column's own type, and round there. */
+function adaptPercentile(fields: Fields): Node {
+  const order = listOf(fields["agg_order"]).map((item) => {
+    const sort = nodeFields(item, "SortBy")
+    return sort === undefined ? item : { SortBy: { ...sort, node: cast(sort["node"], "float8") } }
+  })
+  const funcname = [string("percentile_cont")]
+  return { FuncCall: { ...fields, funcname, agg_order: order } }
 }
 
 /** DuckDB's seconds are whole; its microseconds hold the seconds of the minute, as PostgreSQL's do. */

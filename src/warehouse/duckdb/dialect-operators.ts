@@ -138,15 +138,31 @@ function jsonKey(key: unknown): unknown {
   return text(`$."${literal.replaceAll('"', String.raw`\"`)}"`)
 }
 
-/** Denominators inside denominators double the text at each level. */
-const divisorDepthMax = 6
+/** Divisions inside divisions double the text at each level. */
+const divisionDepthMax = 7
 
-/** DuckDB answers NULL to a division by zero. A divisor that cannot be zero is left alone. */
+/**
+ * DuckDB answers NULL to a division by zero, PostgreSQL only where the dividend is NULL. A divisor that cannot be zero is
+ * left alone.
+ */
 export function guardDivision(name: string, lexpr: unknown, rexpr: unknown): Node | undefined {
   if (isNonZeroNumber(rexpr) || isNullIfZero(rexpr)) return undefined
-  if (divisionDepth(rexpr) > divisorDepthMax) throw unsupported("a division nested this deeply")
+  if (divisionDepth([lexpr, rexpr]) > divisionDepthMax)
+    throw unsupported("a division nested this deeply")
   const isZero = operator("=", rexpr, { A_Const: { ival: {} } })
-  return when(isZero, call("error", [text("division by zero")]), operator(name, lexpr, rexpr))
+  const isValue: Node = { NullTest: { arg: lexpr, nulltesttype: "IS_NOT_NULL" } }
+  const fails: Node = { BoolExpr: { boolop: "AND_EXPR", args: [isZero, isValue] } }
+  const isConstant = isNonNullConstant(lexpr)
+  return when(
+    isConstant ? isZero : fails,
+    call("error", [text("division by zero")]),
+    operator(name, lexpr, rexpr),
+  )
+}
+
+function isNonNullConstant(node: unknown): boolean {
+  const constant = nodeFields(node, "A_Const")
+  return constant !== undefined && constant["isnull"] !== true
 }
 
 function isNullIfZero(node: unknown): boolean {

@@ -9,6 +9,7 @@ import {
   lastName,
   listOf,
   type Node,
+  nameParts,
   nodeFields,
   nullConstant,
   stringConstant,
@@ -17,22 +18,47 @@ import {
 import { unsupported } from "./dialect-errors.ts"
 import { duckdbInterval } from "./interval-literal.ts"
 
-/** Types that DuckDB knows by the same name with the same values. */
-const sameTypes: ReadonlySet<string> = new Set([
-  "bool",
-  "date",
-  "float4",
-  "float8",
-  "int2",
-  "int4",
-  "int8",
-  "json",
-  "text",
-  "time",
-  "timestamp",
-  "timestamptz",
-  "timetz",
-  "uuid",
+/** Types of pg_catalog that DuckDB lacks, or whose name means something else there. */
+const refusedTypes: ReadonlySet<string> = new Set([
+  "bit",
+  "box",
+  "char",
+  "cidr",
+  "circle",
+  "daterange",
+  "hstore",
+  "inet",
+  "int4range",
+  "int8range",
+  "jsonpath",
+  "line",
+  "lseg",
+  "macaddr",
+  "macaddr8",
+  "money",
+  "numrange",
+  "oidvector",
+  "path",
+  "pg_lsn",
+  "point",
+  "polygon",
+  "regclass",
+  "regcollation",
+  "regconfig",
+  "regnamespace",
+  "regoper",
+  "regoperator",
+  "regproc",
+  "regprocedure",
+  "regrole",
+  "regtype",
+  "tsquery",
+  "tsrange",
+  "tstzrange",
+  "tsvector",
+  "varbit",
+  "xid",
+  "xml",
 ])
 
 const renamedTypes: Readonly<Record<string, string>> = {
@@ -58,7 +84,10 @@ const intervalFields: Readonly<Record<number, string>> = {
 /** A cast for DuckDB; undefined when it may stay as it is. `arg` is already in DuckDB's dialect. */
 export function adaptCast(fields: Fields): Node | undefined {
   const type = fieldsOf(fields["typeName"])
-  const name = lastName(type["names"])
+  const names = nameParts(type["names"])
+  // A type in a schema of its own is a user's (an ENUM) and DuckDB's own business.
+  if (names.length > 1 && names[0] !== "pg_catalog") return undefined
+  const name = names.at(-1) ?? ""
   const { arg } = fields
   const literal = stringConstant(arg)
   const depth = listOf(type["arrayBounds"]).length
@@ -92,11 +121,8 @@ export function adaptCast(fields: Fields): Node | undefined {
 }
 
 function elementName(name: string): string {
-  const renamed = renamedTypes[name] ?? name
-  const isKnown =
-    sameTypes.has(renamed) || ["numeric", "varchar", "interval", "bytea"].includes(renamed)
-  if (!isKnown) throw unsupported(`type ${name}`)
-  return renamed
+  if (refusedTypes.has(name)) throw unsupported(`type ${name}`)
+  return renamedTypes[name] ?? name
 }
 
 /**

@@ -15,6 +15,7 @@ import { adaptCall } from "./dialect-calls.ts"
 import { undefinedRelation, unsupported } from "./dialect-errors.ts"
 import { assertRelation, assertTableFunction } from "./dialect-guard.ts"
 import { outputLabel } from "./dialect-labels.ts"
+import { adaptNameField, adaptNameList, isReservedName } from "./dialect-names.ts"
 import { adaptOperator } from "./dialect-operators.ts"
 import { adaptCast } from "./dialect-types.ts"
 import { parameterLiteral } from "./parameter-values.ts"
@@ -55,6 +56,10 @@ type Rule = (fields: Fields, guardsDivision: boolean) => Node | undefined
 
 const rules: Readonly<Record<string, Rule>> = {
   A_Expr: adaptOperator,
+  ColumnRef: (fields) => {
+    const names = adaptNameList(fields["fields"])
+    return names === fields["fields"] ? undefined : { ColumnRef: { ...fields, fields: names } }
+  },
   FuncCall: adaptCall,
   TypeCast: adaptCast,
   RangeVar: adaptRangeVar,
@@ -111,15 +116,23 @@ class Adapter {
     let changed: Record<string, unknown> | undefined
     for (const key in fields) {
       const value = fields[key]
-      if (typeof value !== "object" || value === null) continue
-      if (key === "larg" || key === "rarg") continue
-      const isCondition = key === "whereClause" || key === "quals" || key === "agg_filter"
-      const adapted = this.node(value, guardsDivision && !isCondition)
+      const adapted = this.#field(key, value, guardsDivision)
       if (adapted === value) continue
       changed ??= { ...fields }
       changed[key] = adapted
     }
     return changed ?? fields
+  }
+
+  #field(key: string, value: unknown, guardsDivision: boolean): unknown {
+    const named = adaptNameField(key, value)
+    if (typeof named !== "object" || named === null) return named
+    // The operands of UNION and the like stand in the tree without a tag of their own; those of a join have one.
+    if ((key === "larg" || key === "rarg") && isUntagged(named)) {
+      return this.#select(fieldsOf(named))
+    }
+    const isCondition = key === "whereClause" || key === "quals" || key === "agg_filter"
+    return this.node(named, guardsDivision && !isCondition)
   }
 
   #tagged(node: Fields, tag: string, fields: Fields, guardsDivision: boolean): unknown {
@@ -143,7 +156,7 @@ class Adapter {
 
   #select(fields: Fields): Fields {
     const labels = listOf(fields["targetList"]).map(missingLabel)
-    const adapted = this.#setOperands(this.#fields(fields, true))
+    const adapted = this.#fields(fields, true)
     if (adapted["limitOption"] === "LIMIT_OPTION_WITH_TIES") throw unsupported("WITH TIES")
     const targets = listOf(adapted["targetList"])
     const labelled = targets.map((target, index) => labelTarget(target, labels[index]))
@@ -157,15 +170,6 @@ class Adapter {
       ...(isRelabelled ? { targetList: labelled } : {}),
       ...(isRenamed ? { fromClause: named } : {}),
     }
-  }
-
-  /** The operands of UNION and the like stand in the tree without a tag of their own. */
-  #setOperands(fields: Fields): Fields {
-    const { larg, rarg } = fields
-    if (larg === undefined || rarg === undefined) return fields
-    const left = this.#select(fieldsOf(larg))
-    const right = this.#select(fieldsOf(rarg))
-    return left === larg && right === rarg ? fields : { ...fields, larg: left, rarg: right }
   }
 
   /** A function in FROM names its one column by its alias in PostgreSQL, always by itself in DuckDB. */
@@ -189,6 +193,11 @@ class Adapter {
   }
 }
 
+function isUntagged(value: unknown): boolean {
+  for (const key in fieldsOf(value)) return !isTag(key)
+  return true
+}
+
 function isTag(key: string): boolean {
   const first = key.charCodeAt(0)
   return first >= 65 && first <= 90
@@ -198,8 +207,10 @@ function isTag(key: string): boolean {
 function missingLabel(target: unknown): string | undefined {
   const fields = nodeFields(target, "ResTarget")
   if (fields === undefined || textOf(fields["name"]) !== "") return undefined
-  if (nodeFields(fields["val"], "ColumnRef") !== undefined) return undefined
-  return outputLabel(fields["val"])
+  const isColumn = nodeFields(fields["val"], "ColumnRef") !== undefined
+  const label = outputLabel(fields["val"])
+  // A column's name is its label in both engines, unless it had to be put in capitals.
+  return isColumn && !isReservedName(label) ? undefined : label
 }
 
 function labelTarget(target: unknown, label: string | undefined): unknown {

@@ -52,6 +52,13 @@ const rules: readonly Rule[] = [
     }),
   },
   {
+    pattern: /^Type with name "?(.+?)"? does not exist/,
+    to: ([, name]) => ({
+      sqlState: SqlState.UndefinedObject,
+      message: `type "${name}" does not exist`,
+    }),
+  },
+  {
     pattern: /^Referenced table "(.+?)" not found/,
     to: ([, name]) => ({
       sqlState: SqlState.UndefinedTable,
