@@ -3,12 +3,6 @@
 /** PostgreSQL's own cap on a startup packet (MAX_STARTUP_PACKET_LENGTH, pqcomm.h). */
 export const startupBytesMax = 10_000
 
-/** Int16 in Bind: what the protocol can carry. */
-export const parameterCountMax = 65_535
-
-/** Identifiers longer than this are cut by PostgreSQL (NAMEDATALEN - 1). */
-export const identifierBytesMax = 63
-
 /**
  * Nesting of objects and lists that a parse tree may have; `1+1+...` reaches it with 995 terms, sub-queries with 280.
  * Measured on Node 24's default stack: the parser failed between 2,800 and 6,000, the deparser between 3,500 and 4,500,

@@ -5,7 +5,7 @@ import type { Statement } from "../core/statement.ts"
 import { commandComplete, noticeFields, noticeResponse } from "../wire/backend-messages.ts"
 import type { Output } from "./output.ts"
 import { ResultCursor } from "./result-cursor.ts"
-import type { RunOutcome } from "./statement-runner.ts"
+import type { RunOutcome } from "./run-outcome.ts"
 
 /** Told when a statement is over. */
 export type StatementListener = (report: StatementReport, end: StatementEnd) => void

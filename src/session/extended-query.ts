@@ -30,8 +30,9 @@ import {
   type PreparedStatement,
 } from "./named-objects.ts"
 import { ResultCursor } from "./result-cursor.ts"
+import type { RunOutcome } from "./run-outcome.ts"
 import type { SessionState } from "./session-state.ts"
-import { questionOf, type RunOutcome, runStatement, transactionFailed } from "./statement-runner.ts"
+import { questionOf, runStatement, transactionFailed } from "./statement-runner.ts"
 
 /**
  * The extended protocol (PostgreSQL manual, 54.2.3). Describe of a portal that was not run yet is held back until the next

@@ -3,7 +3,7 @@ import type { FormatCode, Parameters } from "../core/parameters.ts"
 import { SqlState } from "../core/sql-state.ts"
 import type { SessionCommand, Statement } from "../core/statement.ts"
 import type { ResultCursor } from "./result-cursor.ts"
-import type { RunOutcome } from "./statement-runner.ts"
+import type { RunOutcome } from "./run-outcome.ts"
 
 /** What Parse made. */
 export type PreparedStatement = {

@@ -4,8 +4,9 @@ import { statementsOf } from "../pipeline/answer.ts"
 import { emptyQueryResponse } from "../wire/backend-messages.ts"
 import type { Delivery } from "./delivery.ts"
 import { deallocatePrepared } from "./named-objects.ts"
+import type { RunOutcome, RunRequest } from "./run-outcome.ts"
 import type { SessionState } from "./session-state.ts"
-import { type RunOutcome, type RunRequest, runStatement } from "./statement-runner.ts"
+import { runStatement } from "./statement-runner.ts"
 
 /**
  * The simple protocol (PostgreSQL manual, 54.2.2): every statement of the string in order, in one implicit transaction, until

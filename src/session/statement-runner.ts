@@ -1,32 +1,15 @@
 import { GatewayError, unreachable } from "../core/errors.ts"
-import type { StatementReport } from "../core/observation.ts"
-import type { FormatCode, Parameters } from "../core/parameters.ts"
+import type { FormatCode } from "../core/parameters.ts"
 import type { Remark } from "../core/remark.ts"
-import type { RowStream, StoredResult } from "../core/result.ts"
 import { SqlState } from "../core/sql-state.ts"
-import type { Statement, StatementClass, TransactionCommand } from "../core/statement.ts"
+import type { StatementClass, TransactionCommand } from "../core/statement.ts"
 import { answer } from "../pipeline/answer.ts"
 import type { Answer, Question } from "../pipeline/question.ts"
 import { commandResult } from "./local-result.ts"
 import { ResultCursor } from "./result-cursor.ts"
+import type { RunOutcome, RunRequest } from "./run-outcome.ts"
 import { type CommandOutcome, readOnlyRemark, runSessionCommand } from "./session-commands.ts"
 import type { SessionState } from "./session-state.ts"
-
-/** One statement as it is to be run, by either protocol. */
-export type RunRequest = {
-  readonly statement: Statement
-  readonly parseMs: number
-  readonly parameters: Parameters
-  readonly formats: readonly FormatCode[]
-}
-
-export type RunOutcome = {
-  readonly result: StoredResult | RowStream
-  /** Undefined for what the session answered itself. */
-  readonly report: StatementReport | undefined
-  /** Told to the client before the command tag; a stream may add to them until its end. */
-  readonly remarks: readonly Remark[]
-}
 
 const noRemarks: readonly Remark[] = []
 

@@ -1,5 +1,5 @@
 import type { DuckDBConnection, DuckDBMaterializedResult } from "@duckdb/node-api"
-import { GatewayError, InvariantViolation } from "../../core/errors.ts"
+import { GatewayError, InvariantViolation, toGatewayError } from "../../core/errors.ts"
 import type { RowStream, StatementDescription } from "../../core/result.ts"
 import type { SettingsView } from "../../core/settings.ts"
 import { SqlState } from "../../core/sql-state.ts"
@@ -221,11 +221,11 @@ export class DuckdbWarehouseConnection implements WarehouseConnection {
     work: () => Promise<T>,
   ): Promise<T> {
     const { signal, statementTimeoutMs } = limits
-    let stopped: unknown
+    let stopped: GatewayError | undefined
     let repeat: NodeJS.Timeout | undefined
     const stop = (reason: unknown): void => {
       if (stopped !== undefined) return
-      stopped = reason
+      stopped = toGatewayError(reason)
       duck.interrupt()
       repeat = setInterval(() => duck.interrupt(), interruptRepeatMs)
     }

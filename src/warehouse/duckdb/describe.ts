@@ -43,12 +43,16 @@ export async function describeStatement(
   }
 }
 
+const openTypes: ReadonlySet<DuckDBTypeId> = new Set([
+  DuckDBTypeId.INVALID,
+  DuckDBTypeId.ANY,
+  DuckDBTypeId.SQLNULL,
+])
+
 function typeOfParameter(read: () => DuckDBType): DuckDBType | undefined {
   try {
     const type = read()
-    const typeId: number = type.typeId
-    const isOpen = typeId === DuckDBTypeId.INVALID || typeId === DuckDBTypeId.ANY
-    return isOpen || typeId === DuckDBTypeId.SQLNULL ? undefined : type
+    return openTypes.has(type.typeId) ? undefined : type
   } catch {
     return undefined
   }

@@ -134,6 +134,8 @@ export type IntervalParts = {
   readonly micros: bigint
 }
 
+const two = (value: number): string => String(value).padStart(2, "0")
+
 /** IntervalStyle postgres (EncodeInterval, datetime.c): `1 year 2 mons -3 days +04:05:06`. */
 export function intervalText({ months, days, micros }: IntervalParts): string {
   let out = ""
@@ -151,7 +153,6 @@ export function intervalText({ months, days, micros }: IntervalParts): string {
   const magnitude = micros < 0n ? -micros : micros
   const totalSeconds = Number(magnitude / 1_000_000n)
   const fraction = Number(magnitude % 1_000_000n)
-  const two = (value: number): string => String(value).padStart(2, "0")
   const hours = Math.floor(totalSeconds / 3_600)
   const clock = `${two(hours)}:${two(Math.floor(totalSeconds / 60) % 60)}:${two(totalSeconds % 60)}`
   const decimals = fraction === 0 ? "" : `.${String(fraction).padStart(6, "0").replace(/0+$/, "")}`

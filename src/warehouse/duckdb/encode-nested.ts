@@ -29,7 +29,7 @@ abstract class ObjectColumn implements ColumnEncoder {
   }
 
   write(sink: ByteSink, row: number): void {
-    const value = this.#vector?.getItem(row) as DuckDBValue | undefined
+    const value: DuckDBValue | undefined = this.#vector?.getItem(row)
     if (value === null || value === undefined) {
       writeNull(sink)
       return
