@@ -44,7 +44,7 @@ export async function demoCommand(
     fileName: join(folder, "demo.yaml"),
   })
   const gateway = await start(configuration)
-  const postgres = `postgres://${user}:${credentials.password}@127.0.0.1:${gateway.postgresPort}/${database}`
+  const postgres = `postgresql://${user}:${credentials.password}@127.0.0.1:${gateway.postgresPort}/${database}`
   const control = `http://127.0.0.1:${gateway.controlPort}`
   terminal.output.write(welcome({ postgres, control, token: credentials.token }))
   if (options.readyFile !== undefined)

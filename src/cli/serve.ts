@@ -14,7 +14,7 @@ export async function serveCommand(
 ): Promise<number> {
   const configuration = loadConfiguration(options.config, process.env)
   const gateway = await start(configuration)
-  const postgres = `postgres://${configuration.listen.host}:${gateway.postgresPort}`
+  const postgres = `postgresql://${configuration.listen.host}:${gateway.postgresPort}`
   const control = `http://${configuration.control.host}:${gateway.controlPort}`
   terminal.messages.write(`sluice: PostgreSQL clients at ${postgres}, control at ${control}\n`)
   if (options.readyFile !== undefined)

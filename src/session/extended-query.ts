@@ -114,6 +114,12 @@ export class ExtendedQuery {
     return this.#settled(() => {
       if (message.target === "statement")
         return this.#describeStatement(this.#objects.prepared(message.name))
+      // A cursor of DECLARE is a portal, too: psycopg describes it so.
+      const cursor = this.#state.cursors.find(message.name)
+      if (cursor !== undefined) {
+        this.#writeDescription(cursor.result.description)
+        return undefined
+      }
       const portal = this.#objects.portal(message.name)
       this.#checkNotFailed(portal.prepared.statement)
       if (portal.run === undefined && asksForData(portal.prepared.statement))

@@ -15,6 +15,7 @@ export class ResultCursor {
   readonly #stream: RowStream | undefined
   readonly #rest: RowBatch[] = []
   #nextBatch = 0
+  #lastTaken: RowBatch | undefined
   #completion: Completion | undefined
   readonly description: Buffer | undefined
 
@@ -130,9 +131,18 @@ export class ResultCursor {
 
   /** The next rows, at most `rowsMax`; undefined at the end. For FETCH, whose rows flow on as another statement's result. */
   async take(rowsMax: number): Promise<RowBatch | undefined> {
-    return this.#stored === undefined
-      ? this.#takeStream(rowsMax)
-      : this.#takeStored(this.#stored, rowsMax)
+    const batch =
+      this.#stored === undefined
+        ? await this.#takeStream(rowsMax)
+        : this.#takeStored(this.#stored, rowsMax)
+    this.#lastTaken = batch
+    return batch
+  }
+
+  /** The row taken last, for FETCH 0; undefined before the first and behind the last. */
+  get currentRow(): RowBatch | undefined {
+    const batch = this.#lastTaken
+    return batch === undefined ? undefined : splitRows(batch, batch.rowCount - 1)[1]
   }
 
   /**

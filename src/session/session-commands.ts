@@ -290,6 +290,7 @@ function fetch(
   state: SessionState,
 ): CommandOutcome {
   const cursor = state.cursors.get(command.cursor)
-  if (command.direction !== "forward" || command.count < 0) throw forwardOnly()
+  const staysPut = command.direction === "relative" && command.count === 0
+  if ((command.direction !== "forward" && !staysPut) || command.count < 0) throw forwardOnly()
   return done(new FetchedRows(cursor.result, command.count, command.isMove))
 }

@@ -44,6 +44,10 @@ export class SqlCursors {
     this.#cursors.set(cursor.name, cursor)
   }
 
+  find(name: string): SqlCursor | undefined {
+    return this.#cursors.get(name)
+  }
+
   get(name: string): SqlCursor {
     const cursor = this.#cursors.get(name)
     if (cursor !== undefined) return cursor
@@ -109,15 +113,24 @@ export class FetchedRows implements RowStream {
   readonly #isMove: boolean
   #rowsLeft: number
   #rowCount = 0
+  /** FETCH 0 fetches the row again on which the cursor stands (PostgreSQL manual, FETCH). */
+  #again: RowBatch | undefined
 
   constructor(source: ResultCursor, rowsMax: number, isMove: boolean) {
     this.#source = source
     this.#rowsLeft = rowsMax
     this.#isMove = isMove
     this.description = isMove ? undefined : source.description
+    this.#again = rowsMax === 0 ? source.currentRow : undefined
   }
 
   async next(): Promise<RowBatch | undefined> {
+    const again = this.#again
+    if (again !== undefined) {
+      this.#again = undefined
+      this.#rowCount = 1
+      if (!this.#isMove) return again
+    }
     for (;;) {
       if (this.#rowsLeft === 0) return undefined
       const batch = await this.#source.take(this.#rowsLeft)

@@ -8,6 +8,9 @@ function codeOf(message: string): string {
   if (/not yet implemented$|cannot be changed$/.test(message)) {
     return SqlState.FeatureNotSupported
   }
+  if (message.startsWith("invalid byte sequence for encoding")) {
+    return SqlState.CharacterNotInRepertoire
+  }
   return message.startsWith("frame ") ? windowingError : SqlState.SyntaxError
 }
 

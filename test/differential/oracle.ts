@@ -133,7 +133,8 @@ export class Lane {
 
   /**
    * `deferred` ends the flow as well: a statement that the origin refused at Parse exists under its name on the gateway, and
-   * what follows in the flow differs for that reason.
+   * what follows in the flow differs for that reason. So does what follows a known difference that leaves the two sessions
+   * in different states.
    */
   #judge(item: {
     readonly flow: Flow
@@ -157,7 +158,7 @@ export class Lane {
       const known = knownDifference(textsOf(exchange), difference)
       if (known !== undefined) {
         count(tally.known, known)
-        return "equal"
+        return known.endsFlow === true ? "deferred" : "equal"
       }
       if (answer !== undefined && isDeferredError(expected, answer)) {
         tally.deferred += 1

@@ -1,6 +1,7 @@
 import { type DuckDBConnection, type DuckDBType, DuckDBTypeId, VARCHAR } from "@duckdb/node-api"
 import type { StatementDescription } from "../../core/result.ts"
 import type { Emitted } from "../../core/statement.ts"
+import { listOf, nodeFields, textOf } from "./ast-nodes.ts"
 import { duckdbTypeOf } from "./parameter-types.ts"
 import { describeColumns } from "./result-stream.ts"
 import { PgOid, pgTypeOf } from "./type-map.ts"
@@ -75,14 +76,9 @@ async function describeUnresolved(
   return describeColumns(names, result.columnTypes(), [])
 }
 
-/** Output names as the (adapted) tree labels them; undefined when a star hides them. */
-function labelsOf(statement: Emitted): readonly string[] | undefined {
-  const raw = statement.ast as {
-    stmts?: readonly { stmt?: { SelectStmt?: { targetList?: readonly Target[] } } }[]
-  }
-  const targets = raw.stmts?.[0]?.stmt?.SelectStmt?.targetList
-  const labels = targets?.map((target) => target.ResTarget?.name)
-  return labels?.every((label) => label !== undefined) === true ? labels : undefined
+/** Output names as the (adapted) tree labels them; undefined when a star or a plain column hides one. */
+function labelsOf({ ast }: Emitted): readonly string[] | undefined {
+  const targets = listOf(nodeFields(ast, "SelectStmt")?.["targetList"])
+  const labels = targets.map((target) => textOf(nodeFields(target, "ResTarget")?.["name"]))
+  return labels.every((label) => label !== "") ? labels : undefined
 }
-
-type Target = { readonly ResTarget?: { readonly name?: string } }

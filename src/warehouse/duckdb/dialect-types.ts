@@ -191,7 +191,7 @@ function dateLiteral(fields: Fields, name: string, literal: string | undefined):
   if (literal === undefined) return undefined
   let rewritten = literal
   if (name !== "date") rewritten = rewritten.replace(withoutSeconds, "$1:00$2")
-  rewritten = rewritten.replace(/\s+BC\s*$/i, " (BC)")
+  rewritten = rewritten.replace(/^(\s*[\d-]+)(.*?)\s+BC\s*$/i, "$1 (BC)$2")
   return rewritten === literal ? undefined : { TypeCast: { ...fields, arg: text(rewritten) } }
 }
 

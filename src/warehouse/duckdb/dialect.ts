@@ -26,29 +26,37 @@ import { parameterLiteral } from "./parameter-values.ts"
  * stay are shared with the tree that came in, which is not changed.
  */
 export function adaptStatement(ast: Ast, parameters: Parameters | undefined): Ast | undefined {
-  const named = nameTopLevelValues(ast)
-  const adapted = new Adapter(parameters).node(named, true)
+  if (parameters !== undefined && parameters.values.length > 0) return adapt(ast, parameters)
+  const known = withoutParameters.get(ast)
+  if (known !== undefined) return known.adapted
+  const adapted = adapt(ast, parameters)
+  withoutParameters.set(ast, { adapted })
+  return adapted
+}
+
+/** Bounded by the lives of the trees. The same tree gives the same object, so that its emitter's memo finds it. */
+const withoutParameters = new WeakMap<Ast, { readonly adapted: Ast | undefined }>()
+
+function adapt(ast: Ast, parameters: Parameters | undefined): Ast | undefined {
+  const adapted = new Adapter(parameters).node(nameTopLevelValues(ast), true)
   return adapted === ast ? undefined : (adapted as Ast)
 }
 
 /** `VALUES ...` as a statement of its own: its columns are named by a query around it. */
 function nameTopLevelValues(ast: Ast): Ast {
-  const [raw] = listOf(ast["stmts"])
-  const stmt = fieldsOf(fieldsOf(raw)["stmt"])
-  const select = nodeFields(stmt, "SelectStmt")
+  const select = nodeFields(ast, "SelectStmt")
   if (select === undefined || listOf(select["valuesLists"]).length === 0) return ast
   const { valuesLists, ...outer } = select
   const plain = { limitOption: "LIMIT_OPTION_DEFAULT", op: "SETOP_NONE" }
   const subquery = { SelectStmt: { valuesLists, ...plain } }
   const star = { ColumnRef: { fields: [{ A_Star: {} }] } }
-  const around = {
+  return {
     SelectStmt: {
       ...outer,
       targetList: [{ ResTarget: { val: star } }],
       fromClause: [{ RangeSubselect: { subquery } }],
     },
   }
-  return { ...ast, stmts: [{ ...fieldsOf(raw), stmt: around }] }
 }
 
 /** What a node becomes; its parts are in DuckDB's dialect already. `undefined` = stays. */

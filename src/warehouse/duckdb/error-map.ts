@@ -66,7 +66,7 @@ const rules: readonly Rule[] = [
     }),
   },
   {
-    pattern: /^(?:Referenced c|C)olumn "(.+?)" (?:not found in|that was|referenced that exists)/,
+    pattern: /^(?:Referenced c|C)olumn "(.+?)" (?:was )?(?:not found|referenced that exists)/,
     to: ([, name]) => ({
       sqlState: SqlState.UndefinedColumn,
       message: `column "${name}" does not exist`,

@@ -21,7 +21,7 @@ import { activity, ask, lastOutcome, line, Pair, until } from "./support.ts"
 
 /** About two seconds of work on lab.items that the cache may keep. */
 const busy =
-  "SELECT count(*) FROM lab.items a, lab.items b, lab.items c WHERE a.id + b.id + c.id < 0 AND a.id < 40"
+  "SELECT count(*) FROM lab.items a, lab.items b, lab.items c WHERE a.id + b.id + c.id < 0 AND a.id < 20"
 /** A thousand million rows. */
 const endless = "SELECT a.id, b.name, c.id FROM lab.items a, lab.items b, lab.items c"
 const cancelled = "E S=ERROR | V=ERROR | C=57014 | M=canceling statement due to user request"
@@ -77,7 +77,9 @@ describe("cancelling", () => {
     const client = await pair.through()
     client.send(query(endless))
     await client.readUntil("D")
+    client.socket.pause()
     await client.cancel()
+    client.socket.resume()
     let last: BackendMessage
     let error: BackendMessage | undefined
     do {
