@@ -52,9 +52,11 @@ async function ask(question: Question, id: string, rooms: Rooms): Promise<Statem
     transaction?.isPinned === true
       ? await transaction.pin(rooms.router, signal)
       : await rooms.router.lease({ signal })
+  let sent = emitted
   try {
+    sent = adapt(emitted, undefined, leased).statement
     const description = await leased.lease.connection.describe({
-      statement: adapt(emitted, undefined, leased).statement,
+      statement: sent,
       parameters: { types: question.parameters.types, formats: [], values: [] },
       resultFormats: [],
       settings: question.settings,
@@ -64,7 +66,7 @@ async function ask(question: Question, id: string, rooms: Rooms): Promise<Statem
     rooms.descriptions.set(id, description)
     return description
   } catch (thrown) {
-    throw inClientsTerms(thrown, emitted, question.statement)
+    throw inClientsTerms(thrown, sent, question.statement)
   } finally {
     if (transaction?.owns(leased) !== true) leased.lease[Symbol.dispose]()
   }

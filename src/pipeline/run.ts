@@ -32,19 +32,29 @@ export async function runOnWarehouse(
     const queuedMs = performance.now()
     const leased = await leaseFor(question, plan, rooms, deadline.signal)
     const leasedMs = performance.now()
+    let sent = emitted
     try {
-      const rows = await start(question, emitted, leased, { deadline, timeoutMs })
+      const { statement, parameters } = adapt(emitted, question.parameters, leased)
+      sent = statement
+      const rows = await leased.lease.connection.run({
+        statement,
+        parameters,
+        resultFormats: question.resultFormats,
+        settings: question.settings,
+        statementTimeoutMs: timeoutMs,
+        signal: deadline.signal,
+      })
       return new WarehouseRows(limited(rows, plan), {
         leased,
         isPinned: isPinned(question, leased),
         deadline,
-        mapError: (error) => inClientsTerms(error, emitted, question.statement),
+        mapError: (error) => inClientsTerms(error, statement, question.statement),
         queueMs: leasedMs - queuedMs,
         warehouseMs: performance.now() - leasedMs,
       })
     } catch (thrown) {
       if (!isPinned(question, leased)) leased.lease[Symbol.dispose]()
-      throw inClientsTerms(thrown, emitted, question.statement)
+      throw inClientsTerms(thrown, sent, question.statement)
     }
   } catch (thrown) {
     deadline[Symbol.dispose]()
@@ -97,23 +107,6 @@ function leaseFor(
 
 function isPinned(question: Question, leased: Leased): boolean {
   return question.transaction?.owns(leased) === true
-}
-
-function start(
-  question: Question,
-  emitted: Emitted,
-  leased: Leased,
-  limits: { readonly deadline: Deadline; readonly timeoutMs: number },
-): Promise<RowStream> {
-  const adapted = adapt(emitted, question.parameters, leased)
-  return leased.lease.connection.run({
-    statement: adapted.statement,
-    parameters: adapted.parameters,
-    resultFormats: question.resultFormats,
-    settings: question.settings,
-    statementTimeoutMs: limits.timeoutMs,
-    signal: limits.deadline.signal,
-  })
 }
 
 /** The engine's dialect, emitted and verified; the client's own text where the engine takes it as it is. */

@@ -70,15 +70,15 @@ export class TransactionScope {
     if (outcome === "transaction_ended") await this.end()
   }
 
-  /** Ends it on the warehouse and gives the lease back. Reads need no COMMIT. Harmless when nothing was opened. */
+  /**
+   * Ends it on the warehouse and gives the lease back. Harmless when nothing was opened, and never an error of the client's
+   * COMMIT or ROLLBACK: reads have nothing to lose with their connection, and a connection that failed is closed by the pool.
+   */
   async end(): Promise<void> {
     const leased = this.#leased
     if (leased === undefined) return
     this.#leased = undefined
-    try {
-      await leased.lease.connection.endTransaction()
-    } finally {
-      leased.lease[Symbol.dispose]()
-    }
+    using held = leased.lease
+    await held.connection.endTransaction().catch(() => undefined)
   }
 }

@@ -16,6 +16,8 @@ export class ResultCursor {
   readonly #rest: RowBatch[] = []
   #nextBatch = 0
   #lastTaken: RowBatch | undefined
+  /** True once `take` was called. */
+  hasMoved = false
   #completion: Completion | undefined
   readonly description: Buffer | undefined
 
@@ -131,6 +133,7 @@ export class ResultCursor {
 
   /** The next rows, at most `rowsMax`; undefined at the end. For FETCH, whose rows flow on as another statement's result. */
   async take(rowsMax: number): Promise<RowBatch | undefined> {
+    this.hasMoved = true
     const batch =
       this.#stored === undefined
         ? await this.#takeStream(rowsMax)

@@ -7,10 +7,11 @@ import type { FactColumn, SessionCommand, TransactionMode } from "../core/statem
 import { checkedSetting } from "../pipeline/check-setting.ts"
 import { lastReportResult } from "./last-report.ts"
 import { commandResult, type LocalColumn, type LocalValue, localResult } from "./local-result.ts"
+import type { ResultCursor } from "./result-cursor.ts"
 import type { SessionState } from "./session-state.ts"
 import { type SettingRule, settingRule, valuesOfText } from "./setting-table.ts"
 import { unknownSetting } from "./setting-values.ts"
-import { FetchedRows, forwardOnly } from "./sql-cursors.ts"
+import { FetchedRows, forwardOnly, inFormats } from "./sql-cursors.ts"
 
 /** What a session command gives back; `forward` asks for the statement to be run on the warehouse after all. */
 export type CommandOutcome =
@@ -63,7 +64,7 @@ export function runSessionCommand(
       state.cursors.close(command.name)
       return done(commandResult(command.name === undefined ? "CLOSE CURSOR ALL" : "CLOSE CURSOR"))
     case "fetch":
-      return fetch(command, state)
+      return fetch(command, state, formats)
     default:
       return unreachable(command)
   }
@@ -288,9 +289,18 @@ function discard(target: string, state: SessionState): CommandOutcome {
 function fetch(
   command: Extract<SessionCommand, { kind: "fetch" }>,
   state: SessionState,
-): CommandOutcome {
+  formats: readonly FormatCode[],
+): CommandOutcome | Promise<CommandOutcome> {
   const cursor = state.cursors.get(command.cursor)
   const staysPut = command.direction === "relative" && command.count === 0
   if ((command.direction !== "forward" && !staysPut) || command.count < 0) throw forwardOnly()
-  return done(new FetchedRows(cursor.result, command.count, command.isMove))
+  const rowsOf = (result: ResultCursor): CommandOutcome =>
+    done(new FetchedRows(result, command.count, command.isMove))
+  // A simple FETCH names no formats and takes the cursor's own.
+  const isOtherFormat = formats.length > 0 && isBinary(formats) !== isBinary(cursor.formats)
+  return isOtherFormat ? inFormats(cursor, formats).then(rowsOf) : rowsOf(cursor.result)
+}
+
+function isBinary(formats: readonly FormatCode[]): boolean {
+  return formats.includes(1)
 }

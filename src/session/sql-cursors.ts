@@ -7,8 +7,11 @@ import type { ResultCursor } from "./result-cursor.ts"
 export type SqlCursor = {
   readonly name: string
   readonly isHeld: boolean
-  readonly formats: readonly FormatCode[]
-  readonly result: ResultCursor
+  /** Of the rows as they are now; a first FETCH may ask for others. */
+  formats: readonly FormatCode[]
+  result: ResultCursor
+  /** Runs the cursor's query again for rows in other formats. */
+  readonly reopen: (formats: readonly FormatCode[]) => Promise<ResultCursor>
   /** True once the transaction that declared it WITH HOLD has committed: a later ROLLBACK leaves it open. */
   isKept: boolean
   /** Savepoints open when it was declared: ROLLBACK TO an earlier one closes it. */
@@ -151,6 +154,28 @@ export class FetchedRows implements RowStream {
   [Symbol.dispose](): void {
     // The cursor stays open: what was not fetched is the next FETCH's.
   }
+}
+
+/**
+ * The cursor's rows in the formats that this FETCH asks for. Rows are kept as they will be sent, so that formats can only be
+ * chosen before the first one was taken.
+ */
+export async function inFormats(
+  cursor: SqlCursor,
+  formats: readonly FormatCode[],
+): Promise<ResultCursor> {
+  if (cursor.result.hasMoved)
+    throw new GatewayError({
+      sqlState: SqlState.FeatureNotSupported,
+      reason: "cursor_position",
+      message: `cursor "${cursor.name}" cannot change between text and binary rows after its first FETCH`,
+      hint: "Ask for one format in all FETCHes, or declare the cursor BINARY.",
+    })
+  const reopened = await cursor.reopen(formats)
+  cursor.result[Symbol.dispose]()
+  cursor.result = reopened
+  cursor.formats = formats
+  return reopened
 }
 
 /** PostgreSQL's answer to a backward FETCH on a cursor that was not declared SCROLL. */

@@ -222,17 +222,19 @@ async function openCursor(
       message: "DECLARE CURSOR can only be used in transaction blocks",
     })
   state.cursors.checkFree(cursor.name)
+  const { parseMs, parameters } = request
+  const run = async (formats: readonly FormatCode[]): Promise<RunOutcome> =>
+    ask({ statement: cursor.query, parseMs, parameters, formats }, state)
   const formats: readonly FormatCode[] = cursor.isBinary ? [1] : []
-  const outcome = await ask(
-    { statement: cursor.query, parseMs: request.parseMs, parameters: request.parameters, formats },
-    state,
-  )
+  const outcome = await run(formats)
   const result = new ResultCursor(outcome.result)
   // Outside a transaction block a WITH HOLD cursor's transaction ends with this statement.
   const isKept = !state.transaction.isExplicit
   if (isKept) await result.spool(state.limits.spoolBytesMax)
   const depth = state.transaction.savepointNames.length
   const { name, isHeld } = cursor
-  state.cursors.add({ name, isHeld, formats, result, isKept, depth })
+  const reopen = async (other: readonly FormatCode[]): Promise<ResultCursor> =>
+    new ResultCursor((await run(other)).result)
+  state.cursors.add({ name, isHeld, formats, result, isKept, depth, reopen })
   return { ...finished("DECLARE CURSOR", outcome.remarks), report: outcome.report }
 }

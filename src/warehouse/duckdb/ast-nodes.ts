@@ -102,6 +102,7 @@ const grammarTypes: ReadonlySet<string> = new Set([
   "int4",
   "int8",
   "interval",
+  "json",
   "numeric",
   "time",
   "timestamp",

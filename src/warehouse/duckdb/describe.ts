@@ -2,14 +2,14 @@ import { type DuckDBConnection, type DuckDBType, DuckDBTypeId, VARCHAR } from "@
 import type { StatementDescription } from "../../core/result.ts"
 import type { Emitted } from "../../core/statement.ts"
 import { listOf, nodeFields, textOf } from "./ast-nodes.ts"
-import { duckdbTypeOf } from "./parameter-types.ts"
+import { duckdbTypeOf, sampleOf } from "./parameter-types.ts"
 import { describeColumns } from "./result-stream.ts"
 import { PgOid, pgTypeOf } from "./type-map.ts"
 
 /**
  * Types of parameters and columns without running. DuckDB's planner resolves parameters it can (`x = $1`, `$1::int`); a
  * type that Parse declared comes first, and what is left is text, as in PostgreSQL. While any parameter is open DuckDB
- * names no columns; then the statement is planned once more around NULLs of those types, for no rows.
+ * names no columns; then the statement is planned once more with sample values of those types, for no rows.
  */
 export async function describeStatement(
   duck: DuckDBConnection,
@@ -64,11 +64,17 @@ async function describeUnresolved(
   statement: Emitted,
   types: readonly DuckDBType[],
 ): Promise<Buffer> {
-  const result = await duck.run(
-    `SELECT * FROM (${statement.text}) AS described LIMIT 0`,
-    types.map(() => null),
-    [...types],
-  )
+  const sql = `SELECT * FROM (${statement.text}) AS described LIMIT 0`
+  const result = await duck
+    .run(sql, types.map(sampleOf), [...types])
+    // A sample may be a value that the statement cannot take; NULL always is one, but has no type to pass on.
+    .catch(() =>
+      duck.run(
+        sql,
+        types.map(() => null),
+        [...types],
+      ),
+    )
   const found = result.columnNames()
   const labels = labelsOf(statement)
   // The outer SELECT * tells equal names apart by a suffix; the statement's own labels do not.

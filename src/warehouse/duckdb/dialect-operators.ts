@@ -2,12 +2,14 @@ import {
   call,
   cast,
   type Fields,
+  integer,
   integerConstant,
   lastName,
   listOf,
   type Node,
   nodeFields,
   not,
+  number,
   operator,
   string,
   stringConstant,
@@ -128,8 +130,28 @@ function adaptBinary({ name, lexpr, rexpr }: Binary, guardsDivision: boolean): N
   // `->` binds looser than `=` in DuckDB, and it reads strings that start with $ or / as paths.
   if (name === "->") return call("json_extract", [lexpr, jsonKey(rexpr)])
   if (name === "->>") return call("json_extract_string", [lexpr, jsonKey(rexpr)])
-  if ((name === "/" || name === "%") && guardsDivision) return guardDivision(name, lexpr, rexpr)
+  if (/^[-+*/%]$/.test(name)) return adaptArithmetic({ name, lexpr, rexpr }, guardsDivision)
   return undefined
+}
+
+function adaptArithmetic(
+  { name, lexpr, rexpr }: Binary,
+  guardsDivision: boolean,
+): Node | undefined {
+  const left = numberOfLiteral(lexpr)
+  const right = numberOfLiteral(rexpr)
+  const isGuarded = (name === "/" || name === "%") && guardsDivision
+  const guarded = isGuarded ? guardDivision(name, left, right) : undefined
+  if (guarded !== undefined || (left === lexpr && right === rexpr)) return guarded
+  return operator(name, left, right)
+}
+
+/** DuckDB cannot choose a type for `'41' + 1`, which is what an undeclared parameter looks like. */
+function numberOfLiteral(operand: unknown): unknown {
+  const literal = stringConstant(operand)
+  if (literal === undefined || !/^\d{1,30}(?:\.\d{1,30})?$/.test(literal)) return operand
+  const isSmall = /^\d{1,9}$/.test(literal)
+  return isSmall ? integer(Number(literal)) : number(literal)
 }
 
 function jsonKey(key: unknown): unknown {

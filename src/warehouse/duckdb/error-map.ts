@@ -231,13 +231,28 @@ export function duckdbError(thrown: unknown, sql: string): GatewayError {
   const [, kind = "", rest = whole] = /^([A-Za-z ]+?) Error: (.*)$/s.exec(whole) ?? []
   const text = plainText(rest)
   const position = errorPosition(whole, sql)
-  const translated = translate(kind, text)
+  const translated = asWritten(translate(kind, text), sql, position)
   return new GatewayError({
     reason: "warehouse_error",
     ...translated,
     ...(position === undefined ? {} : { position }),
     cause: thrown,
   })
+}
+
+const qualifiedName = /^(?:(?:[\w$]+|"[^"]+")\.)+(?:[\w$]+|"[^"]+")/
+
+/** PostgreSQL names a missing relation as the statement does, with its schema; DuckDB leaves the schema out. */
+function asWritten(found: Translation, sql: string, position: number | undefined): Translation {
+  if (position === undefined || found.sqlState !== SqlState.UndefinedTable) return found
+  if (!found.message.startsWith("relation ")) return found
+  const written = qualifiedName.exec(
+    Array.from(sql)
+      .slice(position - 1)
+      .join(""),
+  )?.[0]
+  if (written === undefined) return found
+  return { ...found, message: `relation "${written.replaceAll('"', "")}" does not exist` }
 }
 
 function translate(kind: string, text: string): Translation {

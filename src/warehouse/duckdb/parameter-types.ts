@@ -2,22 +2,33 @@ import {
   BIGINT,
   BLOB,
   BOOLEAN,
+  blobValue,
   DATE,
   DECIMAL,
   DOUBLE,
+  DuckDBDateValue,
+  DuckDBDecimalValue,
+  DuckDBIntervalValue,
+  DuckDBTimestampTZValue,
+  DuckDBTimestampValue,
+  DuckDBTimeValue,
   type DuckDBType,
+  DuckDBTypeId,
+  type DuckDBValue,
   FLOAT,
   INTEGER,
   INTERVAL,
   LIST,
+  listValue,
   SMALLINT,
   TIME,
   TIMESTAMP,
   TIMESTAMPTZ,
   UUID,
+  uuidValue,
   VARCHAR,
 } from "@duckdb/node-api"
-import { arrayOidOf, PgOid } from "./type-map.ts"
+import { arrayOidOf, isDecimalType, isListType, PgOid } from "./type-map.ts"
 
 /** A numeric parameter of unknown precision: as many digits as DuckDB has, ten of them behind the point. */
 const numericType = DECIMAL(38, 10)
@@ -54,4 +65,28 @@ export function duckdbTypeOf(oid: number): DuckDBType | undefined {
   if (element === undefined) return scalars.get(oid)
   const type = scalars.get(element)
   return type === undefined ? undefined : LIST(type)
+}
+
+const samples: ReadonlyMap<DuckDBTypeId, DuckDBValue> = new Map<DuckDBTypeId, DuckDBValue>([
+  [DuckDBTypeId.BOOLEAN, true],
+  [DuckDBTypeId.SMALLINT, 1],
+  [DuckDBTypeId.INTEGER, 1],
+  [DuckDBTypeId.BIGINT, 1n],
+  [DuckDBTypeId.FLOAT, 1],
+  [DuckDBTypeId.DOUBLE, 1],
+  [DuckDBTypeId.VARCHAR, "1"],
+  [DuckDBTypeId.BLOB, blobValue(Buffer.alloc(1))],
+  [DuckDBTypeId.DATE, DuckDBDateValue.Epoch],
+  [DuckDBTypeId.TIME, new DuckDBTimeValue(0n)],
+  [DuckDBTypeId.TIMESTAMP, DuckDBTimestampValue.Epoch],
+  [DuckDBTypeId.TIMESTAMP_TZ, DuckDBTimestampTZValue.Epoch],
+  [DuckDBTypeId.INTERVAL, new DuckDBIntervalValue(0, 1, 0n)],
+  [DuckDBTypeId.UUID, uuidValue(1n)],
+])
+
+/** Some value of a type, for planning only; null where none is kept here. */
+export function sampleOf(type: DuckDBType): DuckDBValue {
+  if (isListType(type)) return listValue([sampleOf(type.valueType)])
+  if (isDecimalType(type)) return new DuckDBDecimalValue(1n, type.width, type.scale)
+  return samples.get(type.typeId) ?? null
 }

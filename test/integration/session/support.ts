@@ -22,6 +22,8 @@ const seedFile = fileURLToPath(new URL("seed.sql", import.meta.url))
 export type Exchange = string | readonly Buffer[]
 
 export type PairOptions = {
+  /** `duckdb`: an empty DuckDB stands behind the gateway, and PostgreSQL only says what is right. */
+  readonly engine?: "postgres" | "duckdb"
   readonly settings?: PostgresOptions["settings"]
   /** Further sections of the configuration; `listen` and `users` are possible, too. */
   readonly config?: string
@@ -49,8 +51,12 @@ export class Pair {
     })
     try {
       const more = options.warehouse === undefined ? "" : `, ${options.warehouse}`
+      const where =
+        options.engine === "duckdb"
+          ? 'engine: duckdb, path: ":memory:", mode: owned'
+          : `engine: postgres, uri: "${postgres.uri}"`
       const config = [
-        `warehouses: { warehouse: { engine: postgres, uri: "${postgres.uri}"${more} } }`,
+        `warehouses: { warehouse: { ${where}${more} } }`,
         options.config ?? "",
         options.users === undefined ? "" : await usersSection(options.users),
       ].join("\n")

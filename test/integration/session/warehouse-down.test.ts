@@ -70,6 +70,27 @@ describe("a warehouse that goes down", () => {
     client.destroy()
   })
 
+  it("in the middle of a result that the cache would keep leaves nothing in it", async () => {
+    // A row fills the server's send buffer, and each takes it some time.
+    const slowly =
+      "SELECT id, repeat('x', 9000), (SELECT count(*) FROM lab.items x, lab.items y WHERE x.id + y.id < i.id) FROM lab.items i LIMIT 30"
+    const client = await pair.through()
+    client.send(query(slowly))
+    await client.readUntil("D")
+    await pair.postgres.kill()
+    const messages = await client.readUntilReady()
+    ok(messages.filter(({ type }) => type === "D").length < 29)
+    equal(errors(messages).length, 1)
+    await pair.postgres.restart()
+    await until("the warehouse answers again", async () => {
+      const answer = await client.query(query("SELECT n + 3 FROM lab.counter"))
+      return errors(answer).length === 0
+    })
+    equal((await ask(client, slowly)).length, 30)
+    equal(await lastOutcome(client), "miss")
+    client.destroy()
+  })
+
   it("fails a transaction that was pinned to it, and ROLLBACK heals the session", async () => {
     const client = await pair.through()
     await ask(client, "BEGIN ISOLATION LEVEL REPEATABLE READ")

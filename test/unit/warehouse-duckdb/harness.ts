@@ -1,9 +1,9 @@
-import { noParameters, type FormatCode, type Parameters } from "../../../src/core/parameters.ts"
+import { type FormatCode, noParameters, type Parameters } from "../../../src/core/parameters.ts"
 import type { SettingsView } from "../../../src/core/settings.ts"
 import type { Emitted } from "../../../src/core/statement.ts"
 import { emitTree, emitUnchanged } from "../../../src/sql/emit.ts"
 import { parseText } from "../../../src/sql/parser.ts"
-import { DuckdbAdapter } from "../../../src/warehouse/duckdb/adapter.ts"
+import type { DuckdbAdapter } from "../../../src/warehouse/duckdb/adapter.ts"
 import type { DuckdbOptions } from "../../../src/warehouse/duckdb/client.ts"
 import type { WarehouseConnection } from "../../../src/warehouse/warehouse.ts"
 
@@ -71,7 +71,11 @@ export async function askDuckdb(
   return send(connection, { text: sql, ast: {}, keepsPositions: true }, how)
 }
 
-async function send(connection: WarehouseConnection, statement: Emitted, how: Ask): Promise<Answer> {
+async function send(
+  connection: WarehouseConnection,
+  statement: Emitted,
+  how: Ask,
+): Promise<Answer> {
   const rows: (string | null)[][] = []
   let batchCount = 0
   const stream = await connection.run({
@@ -114,7 +118,10 @@ export function readColumns(description: Buffer): Column[] {
   let at = 7
   for (let left = description.readInt16BE(5); left > 0; left--) {
     const end = description.indexOf(0, at)
-    columns.push({ name: description.toString("utf8", at, end), oid: description.readUInt32BE(end + 7) })
+    columns.push({
+      name: description.toString("utf8", at, end),
+      oid: description.readUInt32BE(end + 7),
+    })
     at = end + 19
   }
   return columns
