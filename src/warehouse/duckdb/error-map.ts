@@ -240,7 +240,8 @@ export function duckdbError(thrown: unknown, sql: string): GatewayError {
   })
 }
 
-const qualifiedName = /^(?:(?:[\w$]+|"[^"]+")\.)+(?:[\w$]+|"[^"]+")/
+const qualifiedName = /^(?:(?:[\w$]+|"(?:[^"]|"")+")\.)+(?:[\w$]+|"(?:[^"]|"")+")/
+const namePart = /"((?:[^"]|"")+)"/g
 
 /** PostgreSQL names a missing relation as the statement does, with its schema; DuckDB leaves the schema out. */
 function asWritten(found: Translation, sql: string, position: number | undefined): Translation {
@@ -252,7 +253,8 @@ function asWritten(found: Translation, sql: string, position: number | undefined
       .join(""),
   )?.[0]
   if (written === undefined) return found
-  return { ...found, message: `relation "${written.replaceAll('"', "")}" does not exist` }
+  const name = written.replaceAll(namePart, (_, inner: string) => inner.replaceAll('""', '"'))
+  return { ...found, message: `relation "${name}" does not exist` }
 }
 
 function translate(kind: string, text: string): Translation {
