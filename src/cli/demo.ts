@@ -134,7 +134,12 @@ ${queries.join("\n\n")}
 
   SHOW sluice.last;
 
-After a load, the orchestrator tells the gateway, and the next answer is fresh:
+To see it: change the data from another terminal with
+
+  npx sluice demo-load
+
+and ask query 1 again: still a hit, with the old figures. After a load, the orchestrator tells the gateway, and the next
+answer is fresh:
 
   curl -sS -X POST ${running.control}/v1/invalidations \\
     -H 'Authorization: Bearer ${running.token}' -H 'Content-Type: application/json' \\

@@ -2,6 +2,7 @@ import { Command, InvalidArgumentError } from "commander"
 import { GatewayError } from "../core/errors.ts"
 import { checkConfigCommand, describeConfigurationError } from "./check-config.ts"
 import { demoCommand } from "./demo.ts"
+import { demoLoadCommand } from "./demo-load.ts"
 import { explainCommand } from "./explain.ts"
 import type { StartGateway } from "./running-gateway.ts"
 import { serveCommand } from "./serve.ts"
@@ -23,7 +24,7 @@ export function makeProgram(start: StartGateway, version: string): Command {
     .version(version)
     .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2))
   program
-    .command("demo", { isDefault: false })
+    .command("demo")
     .description("serve a generated retail mart from embedded DuckDB")
     .option("--port <port>", "port of the PostgreSQL listener", portNumber, 6432)
     .option("--control-port <port>", "port of the HTTP listener", portNumber, 6480)
@@ -31,6 +32,12 @@ export function makeProgram(start: StartGateway, version: string): Command {
     .option("--reset", "make the data and credentials anew", false)
     .option("--ready-file <file>", "write JSON about the running demo once it accepts connections")
     .action(async (options) => guarded(() => demoCommand(options, start, processTerminal)))
+  program
+    .command("demo-load")
+    .description("change the demo's data as a nightly load would, to see answers turn fresh")
+    .option("--data-dir <folder>", "the demo's folder", ".sluice")
+    .option("--control-port <port>", "port of the demo's HTTP listener", portNumber, 6480)
+    .action(async (options) => guarded(() => demoLoadCommand(options, processTerminal)))
   program
     .command("serve")
     .description("serve the warehouses of a configuration file")

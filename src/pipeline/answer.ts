@@ -16,7 +16,7 @@ import type { Plan } from "./plan-memo.ts"
 import type { Answer, Question } from "./question.ts"
 import { ReportDraft } from "./report.ts"
 import type { Rooms } from "./rooms.ts"
-import { runOnWarehouse, type WarehouseRows } from "./run.ts"
+import { deadlineOf, runOnWarehouse, timedOut, type WarehouseRows } from "./run.ts"
 
 /** A client's text as statements: parsed once for each distinct text. A promise only for texts that are parsed off the event loop. */
 export function statementsOf(
@@ -158,16 +158,21 @@ async function bypass(course: Course, reason: BypassReason | undefined): Promise
 
 /** One run for all who ask the same at once. */
 async function miss(course: Course, keyed: Keyed): Promise<Answer> {
-  const { question, rooms } = course
+  const { question, plan, rooms } = course
   const seat = rooms.cache.join(keyed.key)
   if (seat.role === "leader") return lead(course, keyed, seat)
-  const outcome = await seat.wait(question.abort.signal, rooms.followerWaitMsMax)
+  // A follower's own time-out counts while it waits; the leader's may be longer, or none.
+  const timeoutMs = deadlineOf(question, plan)
+  const isTimedOut = timeoutMs > 0 && timeoutMs <= rooms.followerWaitMsMax
+  const waitMs = isTimedOut ? timeoutMs : rooms.followerWaitMsMax
+  const outcome = await seat.wait(question.abort.signal, waitMs)
   switch (outcome.kind) {
     case "stored":
       return serve(course, outcome.entry, "coalesced")
     case "leader":
       return lead(course, keyed, outcome.seat)
     case "alone":
+      if (isTimedOut && outcome.reason === "timeout") throw timedOut()
       return bypass(course, undefined)
     default:
       return unreachable(outcome)

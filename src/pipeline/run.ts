@@ -83,7 +83,7 @@ function emittedOf(plan: Plan, statement: Statement): Emitted {
 }
 
 /** The smaller of the session's and the role's limit; 0 = none. */
-function deadlineOf(question: Question, plan: Plan): number {
+export function deadlineOf(question: Question, plan: Plan): number {
   const role = plan.verdict.kind === "allowed" ? plan.verdict.policy.statementTimeoutMs : 0
   const own = question.statementTimeoutMs
   return role === 0 || own === 0 ? Math.max(role, own) : Math.min(role, own)
@@ -186,7 +186,7 @@ class Deadline {
   }
 }
 
-function timedOut(): GatewayError {
+export function timedOut(): GatewayError {
   return new GatewayError({
     sqlState: SqlState.QueryCanceled,
     reason: "statement_timeout",

@@ -77,6 +77,7 @@ export class ExtendedQuery {
       statement,
       parseMs: performance.now() - startMs,
       parameterTypes: message.parameterTypes,
+      describedTypes: undefined,
     })
     this.#delivery.output.write(parseComplete)
   }
@@ -93,7 +94,7 @@ export class ExtendedQuery {
           message: `bind message supplies ${message.values.length} parameters, but prepared statement "${prepared.name}" requires ${expected}`,
         })
       const parameters: Parameters = {
-        types: prepared.parameterTypes,
+        types: prepared.describedTypes ?? prepared.parameterTypes,
         formats: message.parameterFormats,
         values: message.values,
       }
@@ -205,6 +206,7 @@ export class ExtendedQuery {
       ? this.#state.spool().then(() => describe(question, rooms))
       : describe(question, rooms)
     const send = (ready: Awaited<typeof described>): void => {
+      prepared.describedTypes = ready.parameterTypes
       output.write(parameterDescription(ready.parameterTypes))
       this.#writeDescription(ready.rowDescription)
     }

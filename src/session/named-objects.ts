@@ -13,6 +13,8 @@ export type PreparedStatement = {
   readonly parseMs: number
   /** As declared by Parse; may be shorter than the statement's parameters. */
   readonly parameterTypes: readonly number[]
+  /** As Describe answered them: what a client then sends in binary is of these types. */
+  describedTypes: readonly number[] | undefined
 }
 
 /** What Bind made, and how far Execute has come with it. */

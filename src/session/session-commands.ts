@@ -94,7 +94,7 @@ function setCommand(
   command: Extract<SessionCommand, { kind: "set" }>,
   state: SessionState,
 ): CommandOutcome | Promise<CommandOutcome> {
-  const remarks = command.isLocal && !state.transaction.isExplicit ? [settingWarning] : []
+  const remarks = command.isLocal && !state.transaction.isInBlock ? [settingWarning] : []
   const entry = changeable(command.name)
   const apply = (value: string | undefined): CommandOutcome => {
     state.settings.set(entry, value, command.isLocal)
@@ -274,7 +274,7 @@ function currentSchema(state: SessionState): string | null {
 
 function discard(target: string, state: SessionState): CommandOutcome {
   if (target === "all") {
-    if (state.transaction.isExplicit)
+    if (state.transaction.isInBlock)
       throw new GatewayError({
         sqlState: SqlState.ActiveSqlTransaction,
         reason: "transaction_state",

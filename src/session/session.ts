@@ -177,7 +177,9 @@ export class Session implements Cancellable {
         break
       }
     }
-    this.#output.flush()
+    // While a statement runs, what was produced before it waits for its rows: PostgreSQL sends at Flush, Sync or a full buffer,
+    // too, and one write less is one wake-up of the client less (0.03 ms of 0.3 on bench:miss).
+    if (!this.#isBusy) this.#output.flush()
     if (this.#hasEnded && !this.#isBusy) this.#close()
   }
 

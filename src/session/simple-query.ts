@@ -33,7 +33,7 @@ function runAll(
   state: SessionState,
   delivery: Delivery,
 ): void | Promise<void> {
-  state.transaction.beginImplicit()
+  state.transaction.beginImplicit(statements.length > 1)
   if (statements.length === 0) delivery.output.write(emptyQueryResponse)
   return runFrom(0, { statements, parseMs: performance.now() - startMs }, state, delivery)
 }

@@ -23,6 +23,7 @@ export class SessionTransaction {
   #start: SettingsMark | undefined
   /** Where the implicit transaction of a simple Query or of an unsynced batch began. */
   #implicitStart: SettingsMark | undefined
+  #isImplicitBlock = false
   #savepoints: Savepoint[] = []
   isolation: IsolationLevel | undefined
 
@@ -43,9 +44,15 @@ export class SessionTransaction {
     return this.#savepoints.map((savepoint) => savepoint.name)
   }
 
-  /** Called before the first statement of a simple Query, and after every Sync. */
-  beginImplicit(): void {
+  /** True inside BEGIN ... COMMIT, and between the statements of one simple Query of several, which is a block, too. */
+  get isInBlock(): boolean {
+    return this.isExplicit || this.#isImplicitBlock
+  }
+
+  /** Called before the first statement of a simple Query, and after every Sync. `isBlock`: several statements follow. */
+  beginImplicit(isBlock = false): void {
     this.#implicitStart = this.#settings.mark()
+    this.#isImplicitBlock = isBlock
   }
 
   /** The implicit transaction ended well. */

@@ -21,7 +21,7 @@ import { activity, ask, lastOutcome, line, Pair, until } from "./support.ts"
 
 /** About two seconds of work on lab.items that the cache may keep. */
 const busy =
-  "SELECT count(*) FROM lab.items a, lab.items b, lab.items c WHERE a.id + b.id + c.id < 0 AND a.id < 20"
+  "SELECT count(*) FROM lab.items a, lab.items b, lab.items c WHERE a.id + b.id + c.id < 0 AND a.id < 30"
 /** A thousand million rows. */
 const endless = "SELECT a.id, b.name, c.id FROM lab.items a, lab.items b, lab.items c"
 const cancelled = "E S=ERROR | V=ERROR | C=57014 | M=canceling statement due to user request"
@@ -204,6 +204,22 @@ describe("cancelling", () => {
     equal(errors(await follower.readUntilReady())[0]?.["C"], "57014")
     deepEqual(textRows(await leader.readUntilReady()), [["0"]])
     equal(await lastOutcome(leader), "miss")
+    for (const client of [leader, follower]) client.destroy()
+  })
+
+  it("by statement_timeout reaches a follower in its own time", async () => {
+    const sql = busy.replace("< 0", "< 2")
+    const [leader, follower] = [await pair.through(), await pair.through()]
+    await ask(follower, "SET statement_timeout = 150")
+    leader.send(query(sql))
+    await isRunning()
+    const messages = await follower.query(query(sql))
+    deepEqual(messages.map(line), [
+      "E S=ERROR | V=ERROR | C=57014 | M=canceling statement due to statement timeout",
+      'Z "I"',
+    ])
+    equal(await activity(pair.postgres, "^active$"), 1)
+    deepEqual(textRows(await leader.readUntilReady()), [["0"]])
     for (const client of [leader, follower]) client.destroy()
   })
 

@@ -236,6 +236,21 @@ describe("login", () => {
   })
 })
 
+async function encrypted(port: number): Promise<TLSSocket> {
+  const client = await WireClient.open({ port })
+  client.send(sslRequest)
+  await until("the answer is there", async () => client.unparsed.length > 0)
+  equal(client.unparsed.toString(), "S")
+  client.socket.removeAllListeners("data")
+  const secure = connect({
+    socket: client.socket,
+    rejectUnauthorized: false,
+    ALPNProtocols: ["postgresql"],
+  })
+  await once(secure, "secureConnect")
+  return secure
+}
+
 describe("login with TLS", () => {
   const [keyFile, certFile] = ["server.key", "server.crt"].map((name) =>
     fileURLToPath(new URL(`../postgres/tls/${name}`, import.meta.url)),
@@ -243,21 +258,6 @@ describe("login with TLS", () => {
   const config = (required: boolean): string => `
 listen: { host: 127.0.0.1, port: 0, loginTimeoutMs: 1500, tls: { certFile: "${certFile}", keyFile: "${keyFile}", required: ${required} } }
 warehouses: { mart: { engine: duckdb, path: ":memory:", mode: owned } }`
-  async function encrypted(port: number): Promise<TLSSocket> {
-    const client = await WireClient.open({ port })
-    client.send(sslRequest)
-    await until("the answer is there", async () => client.unparsed.length > 0)
-    equal(client.unparsed.toString(), "S")
-    client.socket.removeAllListeners("data")
-    const secure = connect({
-      socket: client.socket,
-      rejectUnauthorized: false,
-      ALPNProtocols: ["postgresql"],
-    })
-    await once(secure, "secureConnect")
-    return secure
-  }
-
   it("logs in and answers inside TLS, and in clear where TLS is optional", async () => {
     const gateway = await startGateway({ config: config(false) })
     try {

@@ -25,6 +25,9 @@ async function exitCode(gateway: RunningGateway): Promise<number | null> {
   return gateway.stop()
 }
 
+const connect = ({ port, user, password }: RunningGateway): Promise<WireClient> =>
+  WireClient.connect({ port, user, password, database: "mart" })
+
 describe("shutdown", () => {
   let gateway: RunningGateway | undefined
   afterEach(async () => {
@@ -36,8 +39,6 @@ describe("shutdown", () => {
     gateway = await startGateway({ config: `${duckdb}\n${more}` })
     return gateway
   }
-  const connect = ({ port, user, password }: RunningGateway): Promise<WireClient> =>
-    WireClient.connect({ port, user, password, database: "mart" })
 
   it("at SIGTERM tells idle sessions, lets the running statement finish, and ends with 0", async () => {
     const running = await started()

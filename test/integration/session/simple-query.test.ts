@@ -63,21 +63,6 @@ const cases: readonly (readonly [title: string, exchanges: readonly Exchange[]])
     "SET LOCAL lasts for its string",
     ["SET LOCAL DateStyle = German; SHOW DateStyle", "SHOW DateStyle"],
   ],
-  [
-    "a cursor within one string",
-    [
-      "DECLARE c CURSOR FOR SELECT id FROM lab.items WHERE id < 4; FETCH ALL FROM c; CLOSE c",
-      "SELECT 1; DECLARE c CURSOR FOR SELECT 2",
-      "FETCH c",
-    ],
-  ],
-  [
-    "SET TRANSACTION within one string",
-    [
-      "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SHOW transaction_isolation",
-      "SHOW transaction_isolation",
-    ],
-  ],
   ["SAVEPOINT within one string", ["SELECT 1; SAVEPOINT a"]],
   ["COMMIT AND CHAIN within one string", ["SELECT 1; COMMIT AND CHAIN"]],
   ["DISCARD ALL within one string", ["SELECT 1; DISCARD ALL"]],
