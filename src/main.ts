@@ -76,13 +76,17 @@ async function start(configuration: Configuration): Promise<RunningGateway> {
   })
   registerSources(metrics, built, listener)
 
-  const controlPort = await opened("control.port", configuration.control, async () => {
-    const address = await control.listen(configuration.control)
-    return Number(new URL(address).port)
+  const closeAll = async (drainMsMax: number): Promise<void> => {
+    await listener.close(drainMsMax)
+    await control.close()
+    await built.close()
+  }
+  const ports = await openPorts(configuration, control, listener).catch(async (thrown: unknown) => {
+    // What is open already would keep the process alive.
+    await closeAll(0)
+    throw thrown
   })
-  const postgresPort = await opened("listen.port", configuration.listen, () =>
-    listener.listen(configuration.listen.host, configuration.listen.port),
-  )
+  const { postgresPort, controlPort } = ports
   isStarted = true
   log.info("accepting connections", { postgresPort, controlPort, version })
 
@@ -91,9 +95,7 @@ async function start(configuration: Configuration): Promise<RunningGateway> {
     isDraining = true
     log.info("draining")
     await new Promise((resolve) => setTimeout(resolve, configuration.shutdown.readyDelayMs))
-    await listener.close(configuration.shutdown.drainTimeoutMs)
-    await control.close()
-    await built.close()
+    await closeAll(configuration.shutdown.drainTimeoutMs)
   }
   return {
     postgresPort,
@@ -103,6 +105,21 @@ async function start(configuration: Configuration): Promise<RunningGateway> {
       return closing
     },
   }
+}
+
+async function openPorts(
+  configuration: Configuration,
+  control: ReturnType<typeof createControl>,
+  listener: Listener,
+): Promise<{ readonly controlPort: number; readonly postgresPort: number }> {
+  const controlPort = await opened("control.port", configuration.control, async () => {
+    const address = await control.listen(configuration.control)
+    return Number(new URL(address).port)
+  })
+  const postgresPort = await opened("listen.port", configuration.listen, () =>
+    listener.listen(configuration.listen.host, configuration.listen.port),
+  )
+  return { controlPort, postgresPort }
 }
 
 /** A taken port names the setting that chooses it. */

@@ -20,8 +20,8 @@ export type KeyBaseParts = {
   readonly canonical: string
   /** Digest of the rules in force and the version of the policy file they come from. Two tenants never share a scope. */
   readonly scope: string
-  /** Version of the catalogue snapshot by which names, views and functions were resolved. */
-  readonly catalogVersion: string
+  /** Digest of what the statement's names mean: the relations they were resolved to, with their identity and those behind them. */
+  readonly resolution: string
   /** Digest of the session settings that change result bytes: SettingsView.bytesDigest. */
   readonly settingsDigest: string
   /** Rows at which the result is cut; 0 = never. */
@@ -134,7 +134,7 @@ export function keyBase(parts: KeyBaseParts): KeyBase {
       parts.warehouse,
       parts.canonical,
       parts.scope,
-      parts.catalogVersion,
+      parts.resolution,
       parts.settingsDigest,
       String(parts.rowLimit),
       dateBucket,

@@ -13,6 +13,8 @@ export type CatalogRelation = {
   readonly schema: string
   readonly relation: string
   readonly kind: RelationKind
+  /** What tells a relation from an earlier one of the same name (PostgreSQL: its oid); undefined where the engine has nothing. */
+  readonly identity?: string | undefined
   /**
    * Relations whose rows this one shows: a view's direct sources, a partitioned or inheriting parent's children. Not
    * transitive; a materialised view has none, because it holds rows of its own.

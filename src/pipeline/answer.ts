@@ -2,7 +2,6 @@ import { type CacheKey, completeKey } from "../cache/key.ts"
 import type { LeaderSeat } from "../cache/single-flight.ts"
 import type { StoredEntry } from "../cache/stored-entry.ts"
 import type { TokenVector } from "../cache/token-store.ts"
-import type { CatalogSnapshot } from "../core/catalog.ts"
 import { GatewayError, unreachable } from "../core/errors.ts"
 import type { BypassReason } from "../core/observation.ts"
 import type { RowStream } from "../core/result.ts"
@@ -54,7 +53,7 @@ export function answer(question: Question, rooms: Rooms): Answer | Promise<Answe
   if (isUnbound(question, plan)) throw undefinedParameter(question.statement)
 
   const course = { question, plan, rooms, draft }
-  const decision = cacheDecision(course, snapshot)
+  const decision = cacheDecision(course)
   if (decision.kind === "bypass") return bypass(course, decision.reason)
   draft.keyed(decision.key)
 
@@ -110,10 +109,7 @@ type Keyed = {
 type CacheDecision = Keyed | { readonly kind: "bypass"; readonly reason: BypassReason }
 
 /** The token vector is captured here: before the look-up, and before an endpoint is chosen. */
-function cacheDecision(
-  { question, plan, rooms }: Course,
-  snapshot: CatalogSnapshot,
-): CacheDecision {
+function cacheDecision({ question, plan, rooms }: Course): CacheDecision {
   if (plan.cacheability.kind === "bypass") return plan.cacheability
   if (question.caching === "off") return { kind: "bypass", reason: "requested_off" }
   if (question.transaction?.needsSnapshot === true)
@@ -130,7 +126,7 @@ function cacheDecision(
     return { kind: "bypass", reason: "time_function" }
   const capturedAtMs = rooms.nowMs()
   const vector = rooms.tokens.vector(plan.relations)
-  const base = keyBaseOf(plan, question.statement, date, { context: question, snapshot, rooms })
+  const base = keyBaseOf(plan, question.statement, date, { context: question, rooms })
   const { parameters, resultFormats } = question
   const key = completeKey(base, { parameters, resultFormats, vector })
   return { kind: "keyed", key, vector, capturedAtMs, date }

@@ -37,7 +37,7 @@ export async function explain(question: Question, rooms: Rooms): Promise<Explana
   const isAllowed = verdict.kind === "allowed"
   const isCacheable = isAllowed && cacheability.kind === "cacheable"
   const vector = rooms.tokens.vector(plan.relations)
-  const base = keyBaseOf(plan, statement, undefined, { context: question, snapshot, rooms })
+  const base = keyBaseOf(plan, statement, undefined, { context: question, rooms })
   const { parameters, resultFormats } = question
   return {
     statement: statement.class.kind,

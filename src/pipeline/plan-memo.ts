@@ -17,6 +17,8 @@ export type Plan = {
   readonly cacheability: Cacheability
   /** Relations whose tokens the answer depends on, after view expansion. */
   readonly relations: readonly RelationName[]
+  /** Digest of what the statement's names mean by the catalogue. */
+  readonly resolution: string
   readonly ttlMs: number
   /** Key bases by date bucket; one without a date for most statements. */
   readonly bases: Map<string, KeyBase>

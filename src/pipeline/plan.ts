@@ -1,3 +1,4 @@
+import { hash } from "node:crypto"
 import { type KeyBase, keyBase } from "../cache/key.ts"
 import { expand } from "../catalog/expand.ts"
 import { resolveRelations } from "../catalog/resolve.ts"
@@ -99,6 +100,7 @@ function makePlan(
       hasUnknown: false,
       cacheability: { kind: "bypass", reason: "not_a_read", needsTransaction: false },
       relations: [],
+      resolution: "",
       ttlMs: 0,
       bases: new Map(),
       emitted: undefined,
@@ -128,10 +130,24 @@ function makePlan(
       ttlMs,
     }),
     relations,
+    resolution: resolutionOf(named.resolved, expansion.relations, snapshot),
     ttlMs,
     bases: new Map(),
     emitted: undefined,
   }
+}
+
+/**
+ * What the names of this statement mean now. Part of the key in place of the whole catalogue's version, so that a table made
+ * elsewhere, as dbt does all night, does not turn answers cold that have nothing to do with it.
+ */
+function resolutionOf(
+  named: readonly RelationName[],
+  expanded: readonly RelationName[],
+  snapshot: CatalogSnapshot,
+): string {
+  const behind = expanded.map((name) => [name, snapshot.relations.get(name)?.identity ?? ""])
+  return hash("sha256", JSON.stringify([named, behind]))
 }
 
 /** Catalogue relations share one token; everything else has its own. */
@@ -169,7 +185,6 @@ export function keyBaseOf(
   date: string | undefined,
   parts: {
     readonly context: PlanContext
-    readonly snapshot: CatalogSnapshot
     readonly rooms: Rooms
   },
 ): KeyBase {
@@ -182,7 +197,7 @@ export function keyBaseOf(
     warehouse: parts.rooms.warehouse,
     canonical: statement.canonical,
     scope: `${policy.version}${scope}`,
-    catalogVersion: parts.snapshot.version,
+    resolution: plan.resolution,
     settingsDigest: parts.context.settings.bytesDigest,
     rowLimit: rowLimit ?? 0,
     dateBucket: date,

@@ -2,6 +2,7 @@
 /// <reference path="./libpg-query-wasm.d.ts" />
 import { readFile } from "node:fs/promises"
 import { fileURLToPath } from "node:url"
+import { setFlagsFromString } from "node:v8"
 import createInstance, { type PgQueryInstance } from "libpg-query/wasm/libpg-query.js"
 import { InvariantViolation } from "../core/errors.ts"
 import { invalidText, statementTooComplex, syntaxError } from "./parse-errors.ts"
@@ -28,6 +29,10 @@ async function makeInstance(module: WebAssembly.Module): Promise<PgQueryInstance
 /** Makes the parser ready in this thread. Everything else in this room may be called synchronously after it. */
 export async function loadInstances(): Promise<void> {
   if (current !== undefined) return
+  // V8's optimising tier takes 570 MB for a second to compile the grammar's one huge function, and wins 10 % (28 instead of 31 us
+  // a statement): a container of 512 MB would be killed at its first SELECT.
+  setFlagsFromString("--no-wasm-tier-up")
+  setFlagsFromString("--no-wasm-dynamic-tiering")
   const path = fileURLToPath(import.meta.resolve("libpg-query/wasm/libpg-query.wasm"))
   compiled = await WebAssembly.compile(await readFile(path))
   spare = await makeInstance(compiled)

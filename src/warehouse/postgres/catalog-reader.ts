@@ -160,7 +160,15 @@ function snapshotOf(read: Read): CatalogSnapshot {
   rows.sort((a, b) => (a.name < b.name ? -1 : 1))
   for (const { oid, name, schema, relation, kind, dependsOn, volatileDefinition } of rows) {
     const sources = [...dependsOn].toSorted()
-    relations.set(name, { name, schema, relation, kind, dependsOn: sources, volatileDefinition })
+    relations.set(name, {
+      name,
+      schema,
+      relation,
+      kind,
+      identity: oid,
+      dependsOn: sources,
+      volatileDefinition,
+    })
     // The oid counts: a relation that was dropped and made anew is another one.
     digest.update(JSON.stringify([oid, name, kind, volatileDefinition, ...sources]))
   }

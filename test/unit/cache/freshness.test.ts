@@ -176,7 +176,7 @@ class World {
       warehouse: "w",
       canonical: relations.join(),
       scope: "",
-      catalogVersion: "",
+      resolution: "",
       settingsDigest: "",
       rowLimit: 0,
       dateBucket: undefined,

@@ -39,7 +39,7 @@ class Scene {
       warehouse: "w",
       canonical: "c",
       scope: "s",
-      catalogVersion: "v",
+      resolution: "v",
       settingsDigest: "d",
       rowLimit: 0,
       dateBucket: undefined,
