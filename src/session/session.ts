@@ -18,6 +18,7 @@ import { NamedObjects } from "./named-objects.ts"
 import { Output } from "./output.ts"
 import { type Phase, phaseAfter, phaseAfterError, step } from "./phases.ts"
 import type { Cancellable } from "./registry.ts"
+import { ReportedSettings } from "./reported-settings.ts"
 import {
   cancelledByClient,
   clientGone,
@@ -26,7 +27,6 @@ import {
   shuttingDown,
 } from "./session-errors.ts"
 import { type SessionLimits, type SessionOrigin, SessionState } from "./session-state.ts"
-import { allSettings, type SettingRule } from "./setting-table.ts"
 import type { SessionSettings } from "./settings.ts"
 import { simpleQuery } from "./simple-query.ts"
 import { SqlCursors } from "./sql-cursors.ts"
@@ -49,14 +49,6 @@ export type SessionInit = {
   readonly events: SessionEvents
 }
 
-/** PostgreSQL 18 reports search_path as well: so do we where the warehouse does. */
-function reportedSettings(origin: SessionOrigin): readonly SettingRule[] {
-  const reportsPath = origin.rooms.serverFacts().parameters.has("search_path")
-  return allSettings().filter(
-    (entry) => entry.isReported || (reportsPath && entry.name === "search_path"),
-  )
-}
-
 /**
  * One authenticated connection, from its first ReadyForQuery to its end. Messages are handled one after another in the
  * order they came; what a message needs to wait for stops the next one, not the event loop. Everything that one turn of the
@@ -71,10 +63,7 @@ export class Session implements Cancellable {
   readonly #objects: NamedObjects
   readonly #extended: ExtendedQuery
   readonly #events: SessionEvents
-  readonly #reportedSettings: readonly SettingRule[]
-  readonly #reported = new Map<string, string>()
-  /** The settings that #reported was compared with last; a change makes a new object. */
-  #reportedValues: ReadonlyMap<string, string> | undefined
+  readonly #reported: ReportedSettings
   #phase: Phase = "ready"
   /** Waiting: for a statement, or for the client to read. */
   #isBusy = false
@@ -89,7 +78,6 @@ export class Session implements Cancellable {
     this.#socket = socket
     this.#splitter = init.splitter
     this.#events = init.events
-    this.#reportedSettings = reportedSettings(init.origin)
     this.#output = new Output(socket, limits.outputBytesMax)
     this.#objects = new NamedObjects(limits.namedObjectsMax)
     this.#state = new SessionState(init.origin, {
@@ -104,14 +92,14 @@ export class Session implements Cancellable {
       onStatement: (report, end) => this.#events.statementFinished(report, end),
       minLevel: () => settings.get("client_min_messages"),
     })
+    const reportsPath = init.origin.rooms.serverFacts().parameters.has("search_path")
+    this.#reported = new ReportedSettings(settings, reportsPath)
     this.#extended = new ExtendedQuery(this.#state, this.#objects, this.#delivery)
   }
 
   /** Takes the socket over from the login, with what the client may have sent behind its last message. */
   start(greeting: readonly Buffer[]): void {
     for (const message of greeting) this.#output.write(message)
-    for (const entry of this.#reportedSettings)
-      this.#reported.set(entry.name, this.#state.settings.get(entry.name))
     this.#state.transaction.beginImplicit()
     this.#socket.on("data", (chunk: Buffer) => this.#onData(chunk))
     this.#socket.on("end", () => this.#onEnd())
@@ -284,29 +272,17 @@ export class Session implements Cancellable {
 
   /** ReadyForQuery, with what has changed before it, and a fresh start for the next statement. */
   #ready(): void {
-    const { transaction, settings } = this.#state
+    const { transaction } = this.#state
     if (!transaction.isExplicit) {
       this.#objects.closePortals()
       transaction.beginImplicit()
     }
-    if (settings.values !== this.#reportedValues) this.#reportSettings()
+    this.#reported.report(this.#output)
     this.#output.write(readyForQuery(transaction.status))
     if (this.#state.abort.isAborted || this.#state.abort.isUsed)
       this.#state.abort = new AbortScope()
     this.#armIdleTimeout(transaction.isExplicit)
     if (this.#isDraining && !transaction.isExplicit) this.#end(shuttingDown())
-  }
-
-  /** ParameterStatus for what a SET, a ROLLBACK or a RESET has changed since the last time. */
-  #reportSettings(): void {
-    const { settings } = this.#state
-    this.#reportedValues = settings.values
-    for (const entry of this.#reportedSettings) {
-      const value = settings.get(entry.name)
-      if (this.#reported.get(entry.name) === value) continue
-      this.#reported.set(entry.name, value)
-      this.#output.write(parameterStatus(entry.name, value))
-    }
   }
 
   #armIdleTimeout(isInTransaction: boolean): void {
@@ -344,8 +320,9 @@ export class Session implements Cancellable {
       return undefined
     }
     if (this.#phase === "skipping") return undefined
-    const isSimple = type === 0x51
-    this.#fail(isSimple ? { kind: "Query", sql: "" } : { kind: "Flush" }, error)
+    const meant: FrontendMessage =
+      type === 0x51 ? { kind: "Query", sql: "" } : { kind: type === 0x53 ? "Sync" : "Flush" }
+    this.#fail(meant, error)
     return undefined
   }
 

@@ -15,6 +15,7 @@ import { Reply } from "./reply.ts"
 import { describeMessages, Run, runMessages } from "./run.ts"
 import { leavesTraces, type Replay, SettingsState, settingName } from "./settings-replay.ts"
 import { decodeRows, type TextRow } from "./text-rows.ts"
+import { isolationSql, savepointSql } from "./transaction-sql.ts"
 
 export type ConnectionLimits = {
   /** One CancelRequest: connecting, sending, and seeing the server close. */
@@ -43,19 +44,6 @@ type Phase = "idle" | "running" | "recovering" | "dead"
 const deadlineGraceMs = 1_000
 /** Rows of a question of our own. */
 const internalRowBytesMax = 1024 * 1024 * 1024
-
-const isolationSql: Readonly<Record<IsolationLevel, string>> = {
-  "read uncommitted": "READ UNCOMMITTED",
-  "read committed": "READ COMMITTED",
-  "repeatable read": "REPEATABLE READ",
-  serializable: "SERIALIZABLE",
-}
-
-const savepointSql: Readonly<Record<SavepointCommand["kind"], string>> = {
-  savepoint: "SAVEPOINT",
-  release: "RELEASE SAVEPOINT",
-  rollback_to: "ROLLBACK TO SAVEPOINT",
-}
 
 const never = new AbortController().signal
 
