@@ -80,8 +80,10 @@ export function number(fval: string): Node {
 
 export const nullConstant: Node = { A_Const: { isnull: true } }
 
+/** The parser leaves an empty list of arguments out, and what is emitted is compared with what it reads. */
 export function call(name: string, args: readonly unknown[]): Node {
-  return { FuncCall: { funcname: [string(name)], args, funcformat: "COERCE_EXPLICIT_CALL" } }
+  const head = { funcname: [string(name)], funcformat: "COERCE_EXPLICIT_CALL" }
+  return { FuncCall: args.length === 0 ? head : { ...head, args } }
 }
 
 export function operator(name: string, lexpr: unknown, rexpr: unknown): Node {

@@ -49,6 +49,7 @@ const refused: Readonly<Record<string, string>> = {
   decode: "decode()",
   encode: "encode()",
   format: "format()",
+  format_type: "format_type()",
   json_array_elements: "json_array_elements()",
   json_typeof: "json_typeof()",
   regexp_match: "regexp_match()",
@@ -77,6 +78,7 @@ const rewrites: Readonly<
     const name = stringConstant(field) ?? ""
     return cast(datePart(name, source), "numeric", [18, fractionDigits(name)])
   },
+  make_interval: (args) => adaptMakeInterval(args),
   lpad: (args) => (args.length === 2 ? call("lpad", [...args, text(" ")]) : undefined),
   mod: ([left, right], guardsDivision) =>
     guardsDivision ? guardDivision("%", left, right) : undefined,
@@ -99,7 +101,34 @@ const rewrites: Readonly<
   },
 }
 
-const currentDate: Node = { SQLValueFunction: { op: "SVFOP_CURRENT_DATE", typmod: -1 } }
+/** Parameters of make_interval in their order, and what makes each of them in DuckDB. */
+const intervalParts: readonly (readonly [parameter: string, maker: string, type: string])[] = [
+  ["years", "to_years", "int4"],
+  ["months", "to_months", "int4"],
+  ["weeks", "to_weeks", "int4"],
+  ["days", "to_days", "int4"],
+  ["hours", "to_hours", "int8"],
+  ["mins", "to_minutes", "int8"],
+  ["secs", "to_seconds", "float8"],
+]
+
+function adaptMakeInterval(args: Args): Node {
+  const terms = args.map((arg, index): Node => {
+    const named = nodeFields(arg, "NamedArgExpr")
+    const part =
+      named === undefined
+        ? intervalParts[index]
+        : intervalParts.find(([parameter]) => parameter === named["name"])
+    if (part === undefined) throw unsupported("make_interval with these arguments")
+    const [, maker, type] = part
+    return call(maker, [cast(named === undefined ? arg : named["arg"], type)])
+  })
+  return terms.length === 0
+    ? cast(text("0 seconds"), "interval")
+    : terms.reduce((sum, term) => operator("+", sum, term))
+}
+
+const currentDate: Node = call("today", [])
 
 /** A function call for DuckDB; undefined when it may stay as it is. */
 export function adaptCall(fields: Fields, guardsDivision: boolean): Node | undefined {

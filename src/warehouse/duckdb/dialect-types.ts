@@ -258,10 +258,10 @@ export function isDateExpression(node: unknown): boolean {
     const type = fieldsOf(typeCast["typeName"])
     return lastName(type["names"]) === "date" && listOf(type["arrayBounds"]).length === 0
   }
-  const valueFunction = nodeFields(node, "SQLValueFunction")
-  if (valueFunction !== undefined) return valueFunction["op"] === "SVFOP_CURRENT_DATE"
   const called = nodeFields(node, "FuncCall")
-  return called !== undefined && ["make_date", "to_date"].includes(lastName(called["funcname"]))
+  return (
+    called !== undefined && ["make_date", "to_date", "today"].includes(lastName(called["funcname"]))
+  )
 }
 
 /** A number that is not zero, as it stands in the text. */

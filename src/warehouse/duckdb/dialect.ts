@@ -272,12 +272,19 @@ function adaptIndirection(fields: Fields): Node | undefined {
   return found
 }
 
-const clockFunctions =
-  /^SVFOP_(?:CURRENT_DATE|CURRENT_TIME|CURRENT_TIMESTAMP|LOCALTIME|LOCALTIMESTAMP)$/
+/** As calls: `SELECT CURRENT_DATE AS "current_date"` makes DuckDB take the word for the column that it labels. */
+const clockFunctions: Readonly<Record<string, string>> = {
+  SVFOP_CURRENT_DATE: "today",
+  SVFOP_CURRENT_TIME: "get_current_time",
+  SVFOP_CURRENT_TIMESTAMP: "now",
+  SVFOP_LOCALTIME: "current_localtime",
+  SVFOP_LOCALTIMESTAMP: "current_localtimestamp",
+}
 
-function adaptValueFunction(fields: Fields): undefined {
+function adaptValueFunction(fields: Fields): Node {
   const op = textOf(fields["op"])
-  if (clockFunctions.test(op)) return undefined
+  const name = clockFunctions[op]
+  if (name !== undefined) return call(name, [])
   const construct = op.replace(/^SVFOP_/, "").replace(/_N$/, " with a precision")
   throw unsupported(`${construct} within a larger query`)
 }

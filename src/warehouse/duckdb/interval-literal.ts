@@ -71,7 +71,7 @@ function addDays(sum: Sum, amount: number): boolean {
 }
 
 const token =
-  /\s*(?:([+-]?\d+):(\d{1,2})(?::(\d{1,2}(?:\.\d{1,6})?))?|([+-]?(?:\d+(?:\.\d*)?|\.\d+))\s*([a-z]+)?)(?=[\s+-]|$)/iy
+  /\s*(?:([+-]?\d+):(\d{1,2})(?::(\d{1,2}(?:\.\d{1,6})?))?|([+-]?\s*(?:\d+(?:\.\d*)?|\.\d+))\s*([a-z]+)?)(?=[\s+-]|$)/iy
 
 /** The same interval in months, days and microseconds; undefined when this reader does not know its form. */
 export function duckdbInterval(literal: string): string | undefined {
@@ -99,7 +99,7 @@ function addAll(sum: Sum, body: string): boolean {
       const sign = hours.startsWith("-") ? -1 : 1
       sum.micros += Number(hours) * 3_600_000_000
       sum.micros += sign * (Number(minutes) * 60_000_000 + Math.round(Number(seconds) * 1_000_000))
-    } else if (!add(sum, Number(amount), unit)) return false
+    } else if (!add(sum, Number(amount?.replace(/\s/g, "")), unit)) return false
   }
   return [sum.months, sum.days, sum.micros].every((part) => Number.isSafeInteger(part))
 }

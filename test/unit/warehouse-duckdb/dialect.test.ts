@@ -93,6 +93,7 @@ const refused: readonly (readonly [string, string])[] = [
   ["42P01", "select * from temp.t"],
   ["0A000", "select 'pg_class'::regclass"],
   ["0A000", "select format('%s', 1)"],
+  ["0A000", "select pg_catalog.format_type(23, -1)"],
   ["0A000", "select regexp_matches('a', 'a')"],
   ["0A000", "select to_char(1234.5, 'FM9,999.0')"],
   ["0A000", "select to_char(now(), 'J')"],
