@@ -13,6 +13,7 @@ import { dateBucket } from "./date-bucket.ts"
 import { keyBaseOf, planFor } from "./plan.ts"
 import type { Plan } from "./plan-memo.ts"
 import type { Answer, Question } from "./question.ts"
+import { refusal } from "./refusal.ts"
 import { ReportDraft } from "./report.ts"
 import type { Rooms } from "./rooms.ts"
 import { deadlineOf, runOnWarehouse, timedOut, type WarehouseRows } from "./run.ts"
@@ -69,16 +70,6 @@ async function answerWithNewCatalog(question: Question, rooms: Rooms): Promise<A
   await rooms.catalog.refreshNow()
   question.abort.throwIfAborted()
   return answer(question, rooms)
-}
-
-function refusal(verdict: Extract<Plan["verdict"], { kind: "refused" }>): GatewayError {
-  return new GatewayError({
-    sqlState: verdict.sqlState,
-    reason: verdict.reason,
-    message: verdict.message,
-    safeToRetry: true,
-    ...(verdict.hint === undefined ? {} : { hint: verdict.hint }),
-  })
 }
 
 /** A simple query cannot carry parameters. */

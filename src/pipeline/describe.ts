@@ -1,8 +1,8 @@
-import { GatewayError } from "../core/errors.ts"
 import type { StatementDescription } from "../core/result.ts"
 import { emitUnchanged } from "../sql/emit.ts"
 import { planFor } from "./plan.ts"
 import type { Question } from "./question.ts"
+import { refusal } from "./refusal.ts"
 import type { Rooms } from "./rooms.ts"
 import { adapt, inClientsTerms } from "./run.ts"
 
@@ -18,14 +18,7 @@ export function describe(
   if (snapshot === undefined) return describeWithNewCatalog(question, rooms)
   const plan = planFor(question.statement, question, snapshot, rooms)
   if (plan.hasUnknown && rooms.catalog.mayKnowMore()) return describeWithNewCatalog(question, rooms)
-  if (plan.verdict.kind === "refused")
-    throw new GatewayError({
-      sqlState: plan.verdict.sqlState,
-      reason: plan.verdict.reason,
-      message: plan.verdict.message,
-      safeToRetry: true,
-      ...(plan.verdict.hint === undefined ? {} : { hint: plan.verdict.hint }),
-    })
+  if (plan.verdict.kind === "refused") throw refusal(plan.verdict)
   const id = JSON.stringify([
     question.statement.canonical,
     question.parameters.types,

@@ -6,6 +6,7 @@ import { commandComplete, noticeFields, noticeResponse } from "../wire/backend-m
 import type { Output } from "./output.ts"
 import { ResultCursor } from "./result-cursor.ts"
 import type { RunOutcome } from "./run-outcome.ts"
+import { messageLevels } from "./setting-values.ts"
 
 /** Told when a statement is over. */
 export type StatementListener = (report: StatementReport, end: StatementEnd) => void
@@ -32,19 +33,6 @@ function addEncodeTime(stages: StageTimes, durationMs: number): void {
   const { policyMs, cacheMs, queueMs, warehouseMs } = stages
   stages.encodeMs = Math.max(0, durationMs - policyMs - cacheMs - queueMs - warehouseMs)
 }
-
-/** client_min_messages, from the most talkative: what is below the client's level is not sent. */
-const levels = [
-  "debug5",
-  "debug4",
-  "debug3",
-  "debug2",
-  "debug1",
-  "log",
-  "notice",
-  "warning",
-  "error",
-]
 
 /** Sends results and remarks of one session, and keeps time and counts of the statement that runs. */
 export class Delivery {
@@ -128,7 +116,10 @@ export class Delivery {
   }
 
   sendRemark(remark: Remark): void {
-    if (levels.indexOf(remark.severity.toLowerCase()) < levels.indexOf(this.#minLevel())) return
+    if (
+      messageLevels.indexOf(remark.severity.toLowerCase()) < messageLevels.indexOf(this.#minLevel())
+    )
+      return
     const { hint, ...notice } = remark
     this.output.write(
       noticeResponse(noticeFields(hint === undefined ? notice : { ...notice, hint })),

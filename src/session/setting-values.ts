@@ -230,3 +230,16 @@ export function timeZoneName(value: string): string {
     })
   }
 }
+
+/** client_min_messages, from the most talkative: what is below the client's level is not sent. */
+export const messageLevels: readonly string[] = [
+  "debug5",
+  "debug4",
+  "debug3",
+  "debug2",
+  "debug1",
+  "log",
+  "notice",
+  "warning",
+  "error",
+]
