@@ -218,11 +218,13 @@ function facts(
   state: SessionState,
   formats: readonly FormatCode[],
 ): CommandOutcome | Promise<CommandOutcome> {
-  // Only current_setting of a setting that the gateway does not keep needs the warehouse, and set_config its time zones.
-  const isForeign = columns.some(
-    ({ fact }) => fact.kind === "current_setting" && shownValue(fact.name, state) === undefined,
-  )
-  if (isForeign && state.origin.rooms.engine === "postgres") return forward
+  // Only the warehouse knows settings that the gateway does not keep. It is asked for nothing else in the same breath: what
+  // it would say of the user is not the client's, and a set_config would change a connection that others use next.
+  const isForeign = ({ fact }: FactColumn): boolean =>
+    fact.kind === "current_setting" && shownValue(fact.name, state) === undefined
+  const foreign = state.origin.rooms.engine === "postgres" ? columns.find(isForeign) : undefined
+  if (foreign !== undefined && columns.every(isForeign)) return forward
+  if (foreign !== undefined) throw askedTogether()
   const values = columns.map((column) => factValue(column, state))
   const finish = (row: readonly LocalValue[]): CommandOutcome =>
     done(localResult(factColumns(columns), [row], { tag: "SELECT 1", formats }))
@@ -303,4 +305,13 @@ function fetch(
 
 function isBinary(formats: readonly FormatCode[]): boolean {
   return formats.includes(1)
+}
+
+function askedTogether(): GatewayError {
+  return new GatewayError({
+    sqlState: SqlState.FeatureNotSupported,
+    reason: "construct_unsupported",
+    message: "a setting of the warehouse cannot be asked for beside facts of the session",
+    hint: "Ask for it in a statement of its own.",
+  })
 }

@@ -185,6 +185,19 @@ describe("what a role may do", () => {
       deepEqual(await ask(client, "SELECT n FROM lab.counter"), [["1"]])
     })
 
+  it("asks the warehouse for a setting of its own, but lets nothing ride along", async () => {
+    const client = await as("reader")
+    deepEqual(await ask(client, "SELECT current_setting('work_mem')"), [["4MB"]])
+    for (const other of ["set_config('search_path', 'x', false)", "current_user", "version()"]) {
+      const answer = await client.query(query(`SELECT current_setting('work_mem'), ${other}`))
+      deepEqual(
+        errors(answer).map(({ C }) => C),
+        ["0A000"],
+      )
+    }
+    deepEqual(await ask(client, "SHOW search_path"), [['"$user", public']])
+  })
+
   it("statement_timeout set by the session ends a statement in PostgreSQL's words", async () => {
     const script = [
       "SET statement_timeout = 200",
