@@ -195,7 +195,7 @@ function makeListener(
 
 /** Figures that are read at scrape time, so that no room has to know of metrics. */
 function registerSources(metrics: Metrics, built: Built, listener: Listener): void {
-  const { cache, skippedFills, warehouses } = built
+  const { cache, skippedFills, tokens, warehouses } = built
   metrics.source("client_connections", () => [
     { labels: ["login"], value: listener.counts.logins },
     { labels: ["active"], value: listener.counts.active },
@@ -232,6 +232,10 @@ function registerSources(metrics: Metrics, built: Built, listener: Listener): vo
       value,
     })),
   )
+  metrics.source("warehouse_seconds_saved_total", () => [
+    { labels: [], value: cache.memory.counters.savedMs / 1000 },
+  ])
+  metrics.source("epoch_changes_total", () => [{ labels: [], value: tokens.epochCount }])
   metrics.source("cache_fill_skipped_total", () =>
     [...skippedFills].map(([reason, value]) => ({ labels: [reason], value })),
   )

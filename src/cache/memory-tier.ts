@@ -22,6 +22,8 @@ export type RefusalReason = "too_large" | "not_worth_it" | "expired"
 /** Counters since start, for metrics. Read them; only the tier writes. */
 export type MemoryTierCounters = {
   hits: number
+  /** Warehouse time that the hits would have cost. */
+  savedMs: number
   misses: number
   /** Found by digest, but of other material; counted as misses too. */
   collisions: number
@@ -56,6 +58,7 @@ const sweepEntriesMax = 1000
 export class MemoryTier {
   readonly counters: MemoryTierCounters = {
     hits: 0,
+    savedMs: 0,
     misses: 0,
     collisions: 0,
     stored: 0,
@@ -107,6 +110,7 @@ export class MemoryTier {
     }
     slot.worthMs = worthOf(slot.entry)
     this.counters.hits += 1
+    this.counters.savedMs += slot.entry.warehouseMs
     return slot.entry
   }
 

@@ -43,6 +43,7 @@ export class MemoryTokenStore implements TokenStore {
   #latestFence: string | undefined
   #revision = 0
   #overflowCount = 0
+  #epochCount = 0
   #isClosed = false
 
   constructor(options: MemoryTokenStoreOptions = {}) {
@@ -53,6 +54,11 @@ export class MemoryTokenStore implements TokenStore {
 
   get revision(): number {
     return this.#revision
+  }
+
+  /** Epochs begun since the start: times that everything became cold. */
+  get epochCount(): number {
+    return this.#epochCount
   }
 
   /** How often `tokensMax` was exceeded, each time at the price of a cold cache. */
@@ -124,6 +130,7 @@ export class MemoryTokenStore implements TokenStore {
   }
 
   #startEpoch(): void {
+    this.#epochCount += 1
     this.#epoch = newEpoch()
     this.#epochFence = this.#latestFence
     this.#tokens.clear()

@@ -45,6 +45,7 @@ export type Built = {
   /** By the database name of a startup packet. */
   readonly routes: ReadonlyMap<string, WarehouseRoute>
   readonly cache: ResultCache
+  readonly tokens: MemoryTokenStore
   readonly skippedFills: ReadonlyMap<FillSkipReason, number>
   close(): Promise<void>
 }
@@ -106,6 +107,7 @@ export async function buildRooms(
     warehouses,
     routes,
     cache,
+    tokens,
     skippedFills,
     close: async () => {
       for (const built of warehouses) built.rooms.catalog.close()
