@@ -25,7 +25,6 @@ export type BypassReason =
   | "tokens_unavailable"
   | "ttl_zero"
   | "explain"
-  | "local"
 
 /** Why a result that could have been stored was not. */
 export type FillSkipReason =

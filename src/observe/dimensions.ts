@@ -53,7 +53,6 @@ export const bypassReasons = valuesOf<BypassReason>({
   tokens_unavailable: true,
   ttl_zero: true,
   explain: true,
-  local: true,
 })
 
 export const errorReasons = valuesOf<ErrorReason>({

@@ -65,6 +65,16 @@ export const forbiddenFunctions: ReadonlySet<string> = new Set([
   "lowrite",
   "lo_lseek",
   "lo_truncate",
+  "lo_truncate64",
+  "lo_lseek64",
+  "lo_tell",
+  "lo_tell64",
+  // pages of a relation given by name
+  "get_raw_page",
+  // statements of other sessions: all of them share the gateway's role, so that the warehouse does not hide their texts
+  "pg_stat_get_activity",
+  "pg_stat_get_backend_activity",
+  "pg_stat_statements",
   // other sessions and the server
   "pg_cancel_backend",
   "pg_terminate_backend",

@@ -185,6 +185,20 @@ describe("what a role may do", () => {
       deepEqual(await ask(client, "SELECT n FROM lab.counter"), [["1"]])
     })
 
+  for (const sql of [
+    "SELECT query FROM pg_stat_get_activity(NULL)",
+    "SELECT pg_stat_get_backend_activity(1)",
+    "SELECT query FROM pg_stat_activity",
+  ])
+    it(`does not show other people's statements by ${sql}`, async () => {
+      const client = await as("narrow")
+      const answer = await client.query(query(sql))
+      deepEqual(
+        errors(answer).map(({ C }) => C),
+        ["42501"],
+      )
+    })
+
   it("asks the warehouse for a setting of its own, but lets nothing ride along", async () => {
     const client = await as("reader")
     deepEqual(await ask(client, "SELECT current_setting('work_mem')"), [["4MB"]])

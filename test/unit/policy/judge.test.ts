@@ -157,6 +157,7 @@ describe("statement kinds", () => {
     "pg_ls_dir",
     "read_csv",
     "set_config",
+    "pg_stat_get_activity",
     "lo_get",
   ])
     it(`refuses the function ${name} to everybody`, () => {
