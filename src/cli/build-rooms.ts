@@ -11,6 +11,7 @@ import { PlanMemo } from "../pipeline/plan-memo.ts"
 import type { Rooms } from "../pipeline/rooms.ts"
 import { Policy } from "../policy/policy.ts"
 import { Pool, type PoolEvents } from "../pool/pool.ts"
+import { WriteSlots } from "../pool/write-slots.ts"
 import { Router } from "../route/router.ts"
 import { type SettingDefaults, settingDefaults } from "../session/settings.ts"
 import { loadParser } from "../sql/parser.ts"
@@ -147,6 +148,7 @@ function policyOf(configuration: Configuration): Policy {
       onExceed: role.onExceed,
       statementTimeoutMs: role.statementTimeoutMs,
       mayCache: role.cache === "on",
+      mayWrite: role.write,
     })),
   )
 }
@@ -171,7 +173,12 @@ function buildWarehouse(
     limits: settings.pool,
     events: poolEvents(name, parts.log.child("pool"), parts.events),
   })
-  const router = new Router([{ name: `${name}/primary`, role: "primary", pool }])
+  const writeSlots = new WriteSlots({
+    name: `${name}/primary`,
+    warehouse,
+    writeSessionsMax: settings.pool.writeSessionsMax,
+  })
+  const router = new Router([{ name: `${name}/primary`, role: "primary", pool }], writeSlots)
   const catalog = new Catalog({
     load: async (signal) => {
       const { lease } = await router.lease({ signal })
@@ -216,6 +223,7 @@ function adapterOf(name: string, settings: WarehouseConfiguration): Warehouse {
     ? new PostgresAdapter({
         name,
         uri: settings.uri,
+        writeUri: settings.writeUri,
         connectTimeoutMs: settings.pool.connectTimeoutMs,
       })
     : new DuckdbAdapter(settings)

@@ -69,6 +69,13 @@ function checkSizes({ listen, cache, sql }: Configuration, report: Report): void
     report(["sql", "statementBytesMax"], "is larger than listen.messageBytesMax")
 }
 
+/** A session that writes gets the warehouse's bytes as they are, so that nothing counts its rows. */
+function checkRoles({ roles }: Configuration, report: Report): void {
+  for (const [name, role] of Object.entries(roles))
+    if (role.write && role.rowLimit > 0)
+      report(["roles", name, "write"], "does not go together with rowLimit")
+}
+
 /** What no key can say alone: names that refer to each other, and limits that only make sense together. */
 export function checkConfiguration(configuration: Configuration): readonly Problem[] {
   const problems: Problem[] = []
@@ -77,5 +84,6 @@ export function checkConfiguration(configuration: Configuration): readonly Probl
   checkUsers(configuration, databases, report)
   checkListeners(configuration, report)
   checkSizes(configuration, report)
+  checkRoles(configuration, report)
   return problems
 }

@@ -14,10 +14,12 @@ type ParsedToken = ParsedConfiguration["control"]["tokens"][number]
 export type PostgresWarehouse = DeepReadonly<
   Omit<
     Extract<ParsedWarehouse, { engine: "postgres" }>,
-    "uri" | "uriFile" | "password" | "passwordFile" | "databases"
+    "uri" | "uriFile" | "writeUri" | "writeUriFile" | "password" | "passwordFile" | "databases"
   > & {
     /** With the password in it, percent-encoded. Secret. */
     uri: string
+    /** For sessions that write; undefined = `uri`. Secret. */
+    writeUri: string | undefined
     databases: string[]
   }
 >

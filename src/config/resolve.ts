@@ -82,17 +82,30 @@ function warehouseUri(resolver: Resolver, path: KeyPath, parsed: ParsedPostgres)
   })
   if (text === undefined) return ""
   const where = [...path, parsed.uri === undefined ? "uriFile" : "uri"]
-  const uri = URL.parse(text)
-  if (uri === null || !/^postgres(ql)?:$/.test(uri.protocol)) {
-    resolver.report(where, "must be a URI such as postgres://user@host:5432/database")
-    return ""
-  }
-  if (uri.username === "") resolver.report(where, "names no user")
-  if (uri.pathname.length < 2) resolver.report(where, "names no database")
-  if (password === undefined) return text
+  const uri = checkedUri(resolver, where, text)
+  if (uri === undefined || password === undefined) return uri === undefined ? "" : text
   if (uri.password !== "") resolver.report(where, "has a password of its own beside the one given")
   uri.password = encodeURIComponent(password)
   return uri.href
+}
+
+function checkedUri(resolver: Resolver, where: KeyPath, text: string): URL | undefined {
+  const uri = URL.parse(text)
+  if (uri === null || !/^postgres(ql)?:$/.test(uri.protocol)) {
+    resolver.report(where, "must be a URI such as postgres://user@host:5432/database")
+    return undefined
+  }
+  if (uri.username === "") resolver.report(where, "names no user")
+  if (uri.pathname.length < 2) resolver.report(where, "names no database")
+  return uri
+}
+
+function writeUriOf(resolver: Resolver, path: KeyPath, parsed: ParsedPostgres): string | undefined {
+  const { writeUri, writeUriFile } = parsed
+  const text = resolver.secret(path, "writeUri", { inline: writeUri, file: writeUriFile })
+  const where = [...path, writeUri === undefined ? "writeUriFile" : "writeUri"]
+  if (text !== undefined) checkedUri(resolver, where, text)
+  return text
 }
 
 function warehouses(resolver: Resolver, parsed: ParsedConfiguration) {
@@ -110,12 +123,15 @@ function warehouses(resolver: Resolver, parsed: ParsedConfiguration) {
       uriFile: _uriFile,
       password: _password,
       passwordFile: _file,
+      writeUri: _writeUri,
+      writeUriFile: _writeUriFile,
       ...rest
     } = warehouse
     out[name] = {
       ...rest,
       databases,
       uri: warehouseUri(resolver, ["warehouses", name], warehouse),
+      writeUri: writeUriOf(resolver, ["warehouses", name], warehouse),
     }
   }
   return out

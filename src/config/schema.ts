@@ -101,6 +101,9 @@ const pool = (connections: ReturnType<typeof integer>) =>
       lifetimeMsMax: durationMs(3_600_000, "Renews connections after so long; 0 = never."),
       connectTimeoutMs: durationMs(5_000, "Time to dial and log in.", { min: 50 }),
       settleTimeoutMs: durationMs(2_000, "Time a connection gets to become clean between leases."),
+      writeSessionsMax: integer(10, "Sessions that write, each with a connection of its own.", {
+        max: 10_000,
+      }),
     })
     .prefault({})
 
@@ -119,6 +122,8 @@ const postgresWarehouse = z.strictObject({
   engine: z.literal("postgres"),
   uri: text("postgres://user@host:5432/database?sslmode=verify-full").optional(),
   uriFile: text("File that holds the URI.").optional(),
+  writeUri: text("URI for sessions that write; default: uri.").optional(),
+  writeUriFile: text("File that holds the URI for sessions that write.").optional(),
   password: text("Password, kept apart from the URI and unescaped.").optional(),
   passwordFile: text("File that holds the password.").optional(),
   pool: pool(integer(20, "Connections to the warehouse.", { min: 1, max: 10_000 })),
@@ -165,6 +170,10 @@ const role = z.strictObject({
     .meta({ description: "Above rowLimit: cut with a NOTICE, or fail with 54000." }),
   statementTimeoutMs: durationMs(300_000, "Longest run of one statement; 0 = no limit."),
   cache: onOff("on", "off: this role's statements never use the cache."),
+  write: flag(
+    false,
+    "May change what it may read, on a connection of the session's own; not together with rowLimit.",
+  ),
 })
 
 const user = z.strictObject({

@@ -22,6 +22,8 @@ export type CatalogRelation = {
   readonly dependsOn: readonly RelationName[]
   /** For a view: names of functions its definition calls that are not known to be immutable; undefined when unknown. */
   readonly volatileDefinition: boolean
+  /** True when writing to it may change other relations, too: triggers, rules, cascading foreign keys. */
+  readonly hasSideEffects?: boolean | undefined
 }
 
 /** Worst volatility over all overloads of a name (pg_proc.provolatile). */

@@ -35,6 +35,7 @@ export type ErrorReason =
   | "transaction_state"
   // policy
   | "write_on_read_route"
+  | "write_not_allowed"
   | "relation_not_granted"
   | "function_not_allowed"
   | "row_limit_exceeded"
@@ -43,6 +44,7 @@ export type ErrorReason =
   | "cancelled"
   | "queue_full"
   | "queue_timeout"
+  | "write_sessions_full"
   | "warehouse_unreachable"
   | "warehouse_busy"
   | "warehouse_error"

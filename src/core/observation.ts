@@ -8,6 +8,7 @@ export type BypassReason =
   | "cache_disabled"
   | "requested_off"
   | "not_a_read"
+  | "write_session"
   | "volatile_function"
   | "unknown_function"
   | "time_function"

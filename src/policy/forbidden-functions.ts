@@ -163,6 +163,25 @@ export const forbiddenPrefixes: readonly string[] = [
   "pragma_",
 ]
 
+/** What a session may do to its own connection: forbidden only where connections are shared. */
+const ownSessionFunctions: ReadonlySet<string> = new Set([
+  "pg_notify",
+  "pg_advisory_lock",
+  "pg_advisory_lock_shared",
+  "pg_try_advisory_lock",
+  "pg_try_advisory_lock_shared",
+  "pg_advisory_unlock",
+  "pg_advisory_unlock_shared",
+  "pg_advisory_unlock_all",
+  // Which settings, the statement's effect tells (sql/write-effect.ts).
+  "set_config",
+  "setseed",
+])
+
+export function isOwnSessionFunction(name: string): boolean {
+  return ownSessionFunctions.has(name.toLowerCase())
+}
+
 export function isForbiddenFunction(name: string): boolean {
   const folded = name.toLowerCase()
   return (

@@ -104,12 +104,12 @@ const privateCatalogueRelations: ReadonlySet<string> = new Set([
   "pg_catalog.pg_foreign_server",
 ])
 
-function isPublicCatalogue(name: RelationName): boolean {
+export function isPublicCatalogue(name: RelationName): boolean {
   if (!name.startsWith("pg_catalog.") && !name.startsWith("information_schema.")) return false
   return !privateCatalogueRelations.has(name)
 }
 
-function notGranted(name: RelationName): Verdict {
+export function notGranted(name: RelationName): Verdict {
   const table = name.slice(name.lastIndexOf(".") + 1).replaceAll('"', "")
   return refused(
     SqlState.InsufficientPrivilege,
@@ -119,6 +119,11 @@ function notGranted(name: RelationName): Verdict {
   )
 }
 
-function refused(sqlState: SqlState, reason: ErrorReason, message: string, hint?: string): Verdict {
+export function refused(
+  sqlState: SqlState,
+  reason: ErrorReason,
+  message: string,
+  hint?: string,
+): Verdict {
   return { kind: "refused", sqlState, reason, message, hint }
 }

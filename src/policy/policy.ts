@@ -10,6 +10,8 @@ export type EffectivePolicy = {
   readonly onExceed: "cut" | "error"
   readonly statementTimeoutMs: number
   readonly mayCache: boolean
+  /** Some role may write, and nothing limits the rows it reads: a writer's reads flow past the row limit. */
+  readonly mayWrite: boolean
   /**
    * Digest of everything here that can change the rows of an allowed statement. Two identities with equal scopes may share
    * a cache entry; grants are not part of it, because they are judged again at every question, hit or not.
@@ -52,6 +54,7 @@ export class Policy {
       rowLimit,
       onExceed,
       statementTimeoutMs: first?.statementTimeoutMs ?? 0,
+      mayWrite: rowLimit === undefined && roles.some((role) => role.mayWrite),
       mayCache: roles.length > 0 && roles.every((role) => role.mayCache),
       scope: hash("sha256", JSON.stringify([rowLimit ?? null, onExceed])) as PolicyScope,
     }

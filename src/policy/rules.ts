@@ -9,6 +9,8 @@ export type RolePolicy = {
   /** From the statement's arrival to its last row; 0 = none. */
   readonly statementTimeoutMs: number
   readonly mayCache: boolean
+  /** May change data and definitions of the relations it is granted, on a connection of the session's own. */
+  readonly mayWrite: boolean
 }
 
 /** Patterns over `schema.name`: exact, `schema.*` or `*`. Deny wins over allow; what nothing allows is denied. */

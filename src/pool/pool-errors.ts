@@ -54,3 +54,24 @@ export function poolClosed(endpoint: string): GatewayError {
     safeToRetry: true,
   })
 }
+
+export function writeSessionsFull(endpoint: string, writeSessionsMax: number): GatewayError {
+  return new GatewayError({
+    sqlState: SqlState.TooManyConnections,
+    reason: "write_sessions_full",
+    message: `too many sessions write to warehouse "${endpoint}"`,
+    detail: `${writeSessionsMax} sessions have a connection of their own already.`,
+    hint: "Try again in a moment.",
+    safeToRetry: true,
+  })
+}
+
+export function noWrites(): GatewayError {
+  return new GatewayError({
+    sqlState: SqlState.ReadOnlySqlTransaction,
+    reason: "write_on_read_route",
+    message: "this warehouse is not written through the gateway",
+    hint: "Write to it directly, and report what was written to POST /v1/invalidations.",
+    safeToRetry: true,
+  })
+}

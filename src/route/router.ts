@@ -1,6 +1,8 @@
+import type { DirectConnection, DirectOptions } from "../core/direct.ts"
 import { InvariantViolation } from "../core/errors.ts"
 import type { Lease } from "../pool/lease.ts"
 import type { LeaseOptions, Pool } from "../pool/pool.ts"
+import type { WriteSlots } from "../pool/write-slots.ts"
 
 /** One server of a warehouse. */
 export type Endpoint = {
@@ -26,15 +28,22 @@ export class Router {
   readonly endpoints: readonly Endpoint[]
   readonly #primary: Endpoint
   readonly #route: Route
+  readonly #writeSlots: WriteSlots
 
-  constructor(endpoints: readonly Endpoint[]) {
+  constructor(endpoints: readonly Endpoint[], writeSlots: WriteSlots) {
     const [primary, ...others] = endpoints
     if (primary?.role !== "primary" || others.length > 0) {
       throw new InvariantViolation("a warehouse has exactly one endpoint, its primary")
     }
     this.endpoints = endpoints
     this.#primary = primary
+    this.#writeSlots = writeSlots
     this.#route = { endpoint: primary.name, role: primary.role, reason: "only_endpoint" }
+  }
+
+  /** A connection to the primary that belongs to one session. Rejects as WriteSlots.open does. */
+  openDirect(options: DirectOptions): Promise<DirectConnection> {
+    return this.#writeSlots.open(options)
   }
 
   /** Rejects as Pool.lease does. */

@@ -1,7 +1,9 @@
 import { createServer, type Server, type Socket } from "node:net"
 import { type SecureContext, TLSSocket } from "node:tls"
 import { type ErrorReason, GatewayError, toGatewayError } from "../core/errors.ts"
+import type { Identity } from "../core/identity.ts"
 import { SqlState } from "../core/sql-state.ts"
+import { mayWrite } from "../pipeline/direct.ts"
 import type { Rooms } from "../pipeline/rooms.ts"
 import {
   backendKeyData,
@@ -206,7 +208,7 @@ export class Listener {
     this.#options.events.connectionEnded("accepted")
     session.start([
       ...greeting,
-      ...statusMessages(found.rooms, settings, user.identity.user),
+      ...statusMessages(found.rooms, settings, user.identity),
       backendKeyData(processId, key),
     ])
   }
@@ -221,15 +223,19 @@ export class Listener {
 function ignore(): void {}
 
 /** ParameterStatus as PostgreSQL sends it at login: the warehouse's own facts, with the session's values over them. */
-function statusMessages(rooms: Rooms, settings: SessionSettings, user: string): readonly Buffer[] {
+function statusMessages(
+  rooms: Rooms,
+  settings: SessionSettings,
+  identity: Identity,
+): readonly Buffer[] {
   const values = new Map(rooms.serverFacts().parameters)
   const own: readonly (readonly [string, string])[] = [
     ["server_encoding", values.get("server_encoding") ?? "UTF8"],
     ["integer_datetimes", "on"],
     ["is_superuser", "off"],
-    ["session_authorization", user],
+    ["session_authorization", identity.user],
     ["in_hot_standby", "off"],
-    ["default_transaction_read_only", "on"],
+    ["default_transaction_read_only", mayWrite(identity, rooms) ? "off" : "on"],
   ]
   for (const [name, value] of own) values.set(name, value)
   for (const name of reported) values.set(name, settings.get(name))

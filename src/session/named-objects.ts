@@ -66,6 +66,15 @@ export class NamedObjects {
     })
   }
 
+  allPrepared(): readonly PreparedStatement[] {
+    return [...this.#prepared.values()]
+  }
+
+  /** Portals of which nothing was asked yet. */
+  unexecutedPortals(): readonly Portal[] {
+    return [...this.#portals.values()].filter((portal) => portal.run === undefined)
+  }
+
   /** Silent when there is none, as Close is. */
   closePrepared(name: string): void {
     this.#prepared.delete(name)
@@ -85,6 +94,10 @@ export class NamedObjects {
       })
     this.#checkRoom(this.#portals.size, "portals")
     this.#portals.set(portal.name, portal)
+  }
+
+  findPortal(name: string): Portal | undefined {
+    return this.#portals.get(name)
   }
 
   portal(name: string): Portal {

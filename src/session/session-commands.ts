@@ -125,7 +125,7 @@ function setTransaction(
   isSession: boolean,
   state: SessionState,
 ): CommandOutcome {
-  const remarks = mode.readOnly === false ? [readOnlyRemark] : []
+  const remarks = mode.readOnly === false && !state.mayWrite ? [readOnlyRemark] : []
   if (isSession) {
     const entry = settingRule("default_transaction_isolation")
     if (entry !== undefined && mode.isolation !== undefined)
@@ -176,9 +176,21 @@ function shownValue(
   if (alias.toLowerCase() === "session_authorization")
     return { label: "session_authorization", value: state.origin.identity.user }
   const entry = settingRule(alias)
+  // The rule's value is what readers have.
+  if (entry !== undefined && state.mayWrite && readOnlySettings.has(entry.name))
+    return { label: entry.name, value: isReadOnly(entry.name, state) ? "on" : "off" }
   if (entry !== undefined) return { label: entry.name, value: state.settings.get(alias) }
   const reported = state.origin.rooms.serverFacts().parameters.get(alias.toLowerCase())
   return reported === undefined ? undefined : { label: alias.toLowerCase(), value: reported }
+}
+
+const readOnlySettings: ReadonlySet<string> = new Set([
+  "default_transaction_read_only",
+  "transaction_read_only",
+])
+
+function isReadOnly(name: string, { transaction }: SessionState): boolean {
+  return name === "transaction_read_only" && transaction.mode?.readOnly === true
 }
 
 function currentIsolation(state: SessionState): string {

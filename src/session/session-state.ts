@@ -1,6 +1,7 @@
 import type { Identity } from "../core/identity.ts"
 import type { StatementReport } from "../core/observation.ts"
 import { AbortScope } from "../pipeline/abort-scope.ts"
+import { mayWrite } from "../pipeline/direct.ts"
 import type { Rooms } from "../pipeline/rooms.ts"
 import { TransactionScope } from "../pipeline/transaction-scope.ts"
 import type { NamedObjects } from "./named-objects.ts"
@@ -48,6 +49,9 @@ export class SessionState {
   /** Report of the last statement that asked for data: `SHOW sluice.last`. */
   lastReport: StatementReport | undefined
 
+  /** Its role may write: statements that are not reads go to a connection of the session's own (direct/). */
+  readonly mayWrite: boolean
+
   constructor(
     origin: SessionOrigin,
     parts: {
@@ -59,6 +63,7 @@ export class SessionState {
     },
   ) {
     this.origin = origin
+    this.mayWrite = mayWrite(origin.identity, origin.rooms)
     this.settings = parts.settings
     this.transaction = parts.transaction
     this.cursors = parts.cursors

@@ -7,11 +7,15 @@ import {
   errorResponse,
   parameterStatus,
   readyForQuery,
+  type TransactionStatus,
 } from "../wire/backend-messages.ts"
 import type { FrameSplitter } from "../wire/frame-splitter.ts"
 import { decodeFrontend } from "../wire/frontend-decoder.ts"
 import type { FrontendMessage } from "../wire/frontend-messages.ts"
 import { Delivery, outcomeOf } from "./delivery.ts"
+import { DirectSession } from "./direct/direct-session.ts"
+import { needsDirect } from "./direct/needs-direct.ts"
+import { openDirect } from "./direct/open.ts"
 import { ExtendedQuery } from "./extended-query.ts"
 import { probeHalfOpen } from "./half-open-probe.ts"
 import { NamedObjects } from "./named-objects.ts"
@@ -31,6 +35,8 @@ import type { SessionSettings } from "./settings.ts"
 import { simpleQuery } from "./simple-query.ts"
 import { SqlCursors } from "./sql-cursors.ts"
 import { SessionTransaction } from "./transaction.ts"
+
+const terminateType = 0x58
 
 export type SessionEvents = {
   statementFinished(report: StatementReport, end: StatementEnd): void
@@ -64,6 +70,8 @@ export class Session implements Cancellable {
   readonly #extended: ExtendedQuery
   readonly #events: SessionEvents
   readonly #reported: ReportedSettings
+  /** From the first write on: the connection of the session's own that messages are forwarded to. */
+  #direct: DirectSession | undefined
   #phase: Phase = "ready"
   /** Waiting: for a statement, or for the client to read. */
   #isBusy = false
@@ -119,7 +127,8 @@ export class Session implements Cancellable {
 
   /** A cancel that finds no statement running is for the past: it must not hit the next one. */
   cancelByClient(): void {
-    if (!this.#isStatementRunning) return
+    this.#direct?.cancel()
+    if (!this.#isStatementRunning || this.#direct !== undefined) return
     this.#events.cancelled("client")
     this.#state.abort.abort(cancelledByClient())
   }
@@ -127,7 +136,13 @@ export class Session implements Cancellable {
   /** Shutdown: an idle session ends now, a busy one after its statement. */
   drain(): void {
     this.#isDraining = true
-    if (!this.#isBusy && !this.#state.transaction.isExplicit) this.#end(shuttingDown())
+    if (this.#isAtRest) this.#end(shuttingDown())
+  }
+
+  /** Nothing runs, and no transaction is open. */
+  get #isAtRest(): boolean {
+    if (this.#direct !== undefined) return this.#direct.isIdle && this.#direct.status === "I"
+    return !this.#isBusy && !this.#state.transaction.isExplicit
   }
 
   /** The end of patience: whatever still runs is cancelled. */
@@ -168,7 +183,7 @@ export class Session implements Cancellable {
     // While a statement runs, what was produced before it waits for its rows: PostgreSQL sends at Flush, Sync or a full buffer,
     // too, and one write less is one wake-up of the client less (0.03 ms of 0.3 on bench:miss).
     if (!this.#isBusy) this.#output.flush()
-    if (this.#hasEnded && !this.#isBusy) this.#close()
+    if (this.#hasEnded && !this.#isBusy && this.#direct?.isIdle !== false) this.#close()
   }
 
   #wait(pending: Promise<void>): void {
@@ -204,6 +219,7 @@ export class Session implements Cancellable {
       return undefined
     }
     const { type, bytes, start, end } = this.#splitter
+    if (this.#direct !== undefined && type !== terminateType) return this.#forward(this.#direct)
     let message: FrontendMessage
     try {
       message = decodeFrontend(type, bytes, start, end)
@@ -214,12 +230,67 @@ export class Session implements Cancellable {
     this.#phase = phaseAfter(this.#phase, message)
     let pending: void | Promise<void>
     try {
-      pending = this.#handle(message)
+      pending = this.#state.mayWrite ? this.#handleOrForward(message) : this.#handle(message)
     } catch (thrown) {
       return this.#fail(message, thrown)
     }
     if (pending === undefined) return undefined
     return pending.catch((thrown: unknown) => this.#fail(message, thrown))
+  }
+
+  /** The frame that the splitter has found, to the warehouse. */
+  #forward(direct: DirectSession): undefined | Promise<void> {
+    const { type, bytes, start, end } = this.#splitter
+    return direct.take(type, bytes, start, end)
+  }
+
+  #handleOrForward(message: FrontendMessage): void | Promise<void> {
+    const needs = needsDirect(message, this.#state, this.#objects)
+    if (needs === false) return this.#handle(message)
+    if (needs === true) return this.#goDirect()
+    return needs.then((isDirect) => (isDirect ? this.#goDirect() : this.#handle(message)))
+  }
+
+  /** The session leaves its virtual life: what it has goes with it, and the message that needed it is the first one forwarded. */
+  async #goDirect(): Promise<void> {
+    await this.#extended.settle()
+    const connection = await openDirect(this.#state, this.#objects)
+    const direct = new DirectSession({
+      connection,
+      state: this.#state,
+      output: this.#output,
+      status: this.#state.transaction.status,
+      events: {
+        ready: (status) => this.#onDirectReady(status),
+        ended: (error) => this.#onDirectEnded(error),
+        statementFinished: (report, end) => this.#events.statementFinished(report, end),
+      },
+    })
+    this.#release()
+    this.#objects.closeAllPrepared()
+    if (this.#phase === "closed") {
+      direct.close()
+      return
+    }
+    this.#direct = direct
+    void direct.run()
+    await this.#forward(direct)
+  }
+
+  #onDirectReady(status: TransactionStatus): void {
+    if (this.#phase === "closed") return
+    this.#armIdleTimeout(status !== "I")
+    if ((this.#isDraining || this.#hasEnded) && this.#isAtRest) this.#endDrained()
+  }
+
+  #endDrained(): void {
+    if (this.#hasEnded) this.#close()
+    else this.#end(shuttingDown())
+  }
+
+  #onDirectEnded(error: GatewayError | undefined): void {
+    if (error === undefined) this.#close()
+    else this.#end(error)
   }
 
   #handle(message: FrontendMessage): void | Promise<void> {
@@ -293,8 +364,9 @@ export class Session implements Cancellable {
   }
 
   #onIdleTimeout(): void {
-    if (this.#isBusy || this.#phase === "closed") return
-    this.#end(idleTooLong(this.#state.transaction.isExplicit))
+    if (this.#isBusy || this.#phase === "closed" || this.#direct?.isIdle === false) return
+    const status = this.#direct?.status ?? this.#state.transaction.status
+    this.#end(idleTooLong(status !== "I"))
   }
 
   /** One error of one message: told to the client, and the rest of the batch skipped. */
@@ -329,13 +401,14 @@ export class Session implements Cancellable {
   /** The client will send nothing more. What it asked for before is still answered if it listens. */
   #onEnd(): void {
     this.#hasEnded = true
-    if (!this.#isBusy) {
+    const isBusy = this.#isBusy || this.#direct?.isIdle === false
+    if (!isBusy) {
       this.#close()
       return
     }
     // A message that every client may get at any time (PostgreSQL manual, 54.2.7): a closed socket fails on it.
     const message = parameterStatus("client_encoding", this.#state.settings.get("client_encoding"))
-    probeHalfOpen(this.#socket, message, () => this.#isBusy)
+    probeHalfOpen(this.#socket, message, () => this.#isBusy || this.#direct?.isIdle === false)
   }
 
   #onClose(): void {
@@ -363,6 +436,7 @@ export class Session implements Cancellable {
     this.#output.flush()
     this.#output.close()
     this.#socket.end()
+    this.#direct?.close()
     // What a running statement uses is given back when it has ended, which the cancel before brings about.
     if (!this.#isBusy) this.#release()
     this.#events.closed()

@@ -33,6 +33,8 @@ export type SettingRule = {
   readonly isReported: boolean
   /** Validated by the engine itself where it can (names of time zones are the warehouse's data). */
   readonly isCheckedByEngine: boolean
+  /** True for what a warehouse session of the client's own must be told; false for fixed values and for the gateway's own settings. */
+  readonly isTold: boolean
   /** Values as written in SET, in order, to the canonical value. Throws PostgreSQL's error. */
   canonical(values: readonly string[], current: SettingsView): string
 }
@@ -57,6 +59,7 @@ function rule(
     initial,
     isReported: false,
     isCheckedByEngine: false,
+    isTold: !name.startsWith("sluice."),
     canonical: single(name, check),
   }
 }
@@ -71,10 +74,11 @@ function duration(name: string, initial = "0"): SettingRule {
 
 /** A setting that exists in one value only: asking for that one is accepted, anything else refused by name. */
 function fixed(name: string, initial: string, isSame: (value: string) => boolean): SettingRule {
-  return rule(name, "local", initial, (value) => {
+  const fixedRule = rule(name, "local", initial, (value) => {
     if (isSame(value)) return initial
     throw cannotBeChanged(name, initial)
   })
+  return { ...fixedRule, isTold: false }
 }
 
 const isolationLevels = ["serializable", "repeatable read", "read committed", "read uncommitted"]

@@ -110,6 +110,31 @@ export class SessionSettings {
     this.#startup = this.#layer.session
   }
 
+  /** What a server has to be told for the session to stand at `mark`, by canonical name: SET values, and SET LOCAL's over them. */
+  told(mark: SettingsMark = this.mark()): ToldSettings {
+    const { session, local } = mark as unknown as Layer
+    return { session: this.#told(session), local: this.#told(local) }
+  }
+
+  /** The startup packet's values, as a server has to be told them. */
+  get toldAtStartup(): ReadonlyMap<string, string> {
+    return this.#told(this.#startup)
+  }
+
+  #told(values: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
+    const told = [...values].filter(([name]) => settingRule(name)?.isTold === true)
+    return new Map(
+      told.map(([name, value]) => [name, name === "search_path" ? this.#ownPath(value) : value]),
+    )
+  }
+
+  /** "$user" is the client's name here, but the gateway's own role on the warehouse. */
+  #ownPath(path: string): string {
+    return splitIdentifiers("search_path", path)
+      .map((schema) => quoteIdentifier(schema === "$user" ? this.#user : schema))
+      .join(", ")
+  }
+
   /** A mark to go back to: at BEGIN, at SAVEPOINT, at the start of an implicit transaction. */
   mark(): SettingsMark {
     return this.#layer as unknown as SettingsMark
@@ -130,6 +155,11 @@ export class SessionSettings {
     this.#view = undefined
     this.#shown = undefined
   }
+}
+
+export type ToldSettings = {
+  readonly session: ReadonlyMap<string, string>
+  readonly local: ReadonlyMap<string, string>
 }
 
 /** Opaque: only SessionSettings looks inside. */

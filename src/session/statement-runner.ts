@@ -111,12 +111,12 @@ function runTransaction(
   const { transaction } = state
   switch (command.kind) {
     case "begin": {
-      const remarks = command.mode.readOnly === false ? [readOnlyRemark] : []
+      const remarks = command.mode.readOnly === false && !state.mayWrite ? [readOnlyRemark] : []
       if (transaction.isExplicit)
         return finished(command.tag, [
           warning(SqlState.ActiveSqlTransaction, "there is already a transaction in progress"),
         ])
-      transaction.begin(command.mode.isolation)
+      transaction.begin(command.mode.isolation, command.mode)
       state.openScope()
       return finished(command.tag, remarks)
     }
@@ -158,13 +158,13 @@ function endTransaction(
       warning(SqlState.NoActiveSqlTransaction, "there is no transaction in progress"),
     ])
   }
-  const isolation = transaction.isolation
+  const { isolation, mode } = transaction
   const close = (): RunOutcome => {
     if (tag === "COMMIT") transaction.commit()
     else transaction.rollback()
     state.scope = undefined
     if (isChained) {
-      transaction.begin(isolation)
+      transaction.begin(isolation, mode)
       state.openScope()
     }
     return finished(tag)

@@ -1,6 +1,6 @@
 import { GatewayError } from "../core/errors.ts"
 import { SqlState } from "../core/sql-state.ts"
-import type { IsolationLevel } from "../core/statement.ts"
+import type { IsolationLevel, TransactionMode } from "../core/statement.ts"
 import type { SessionSettings, SettingsMark } from "./settings.ts"
 
 /** Savepoints one transaction may hold open; each keeps a settings mark. */
@@ -26,6 +26,8 @@ export class SessionTransaction {
   #isImplicitBlock = false
   #savepoints: Savepoint[] = []
   isolation: IsolationLevel | undefined
+  /** As BEGIN asked for; what later commands changed of it stands in `isolation`. */
+  mode: TransactionMode | undefined
 
   constructor(settings: SessionSettings) {
     this.#settings = settings
@@ -38,6 +40,15 @@ export class SessionTransaction {
 
   get isExplicit(): boolean {
     return this.#state !== "idle"
+  }
+
+  get savepoints(): readonly Savepoint[] {
+    return this.#savepoints
+  }
+
+  /** Settings as they were at BEGIN. */
+  get start(): SettingsMark | undefined {
+    return this.#start
   }
 
   get savepointNames(): readonly string[] {
@@ -61,11 +72,12 @@ export class SessionTransaction {
     this.#implicitStart = undefined
   }
 
-  begin(isolation: IsolationLevel | undefined): void {
+  begin(isolation: IsolationLevel | undefined, mode?: TransactionMode): void {
     this.#state = "open"
     // Within an implicit transaction BEGIN makes it explicit; what was SET before is part of it (PostgreSQL manual, 54.2.2.1).
     this.#start = this.#implicitStart ?? this.#settings.mark()
     this.isolation = isolation
+    this.mode = mode
   }
 
   commit(): void {
@@ -130,6 +142,7 @@ export class SessionTransaction {
     this.#start = undefined
     this.#savepoints = []
     this.isolation = undefined
+    this.mode = undefined
     this.#implicitStart = this.#settings.mark()
   }
 }

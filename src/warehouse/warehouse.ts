@@ -1,4 +1,5 @@
 import type { CatalogSnapshot } from "../core/catalog.ts"
+import type { DirectConnection, DirectOptions } from "../core/direct.ts"
 import type { FormatCode, Parameters } from "../core/parameters.ts"
 import type { RowStream, StatementDescription } from "../core/result.ts"
 import type { SettingsView } from "../core/settings.ts"
@@ -12,6 +13,8 @@ export interface Warehouse {
   readonly engine: "postgres" | "duckdb"
   /** Opens one connection. Rejects with 08006 (`warehouse_unreachable`) within `connectTimeoutMs`. */
   connect(signal: AbortSignal): Promise<WarehouseConnection>
+  /** A connection for one session that may write; undefined where the engine's data is not written through Sluice. */
+  openDirect?(options: DirectOptions): Promise<DirectConnection>
   /** Reads relations, dependencies and functions. Uses a connection that the caller leased. */
   readCatalog(connection: WarehouseConnection, signal: AbortSignal): Promise<CatalogSnapshot>
   /** What the engine reports at login: server_version, TimeZone, and so on, by ParameterStatus name. */

@@ -1,11 +1,13 @@
 import type { CatalogSnapshot } from "../../core/catalog.ts"
+import type { DirectConnection, DirectOptions } from "../../core/direct.ts"
 import { InvariantViolation } from "../../core/errors.ts"
 import { noParameters } from "../../core/parameters.ts"
 import type { ServerFacts, Warehouse, WarehouseConnection } from "../warehouse.ts"
 import { readCatalog } from "./catalog-reader.ts"
 import { type ConnectionLimits, PostgresConnection } from "./connection.ts"
 import { parseConnectionUri } from "./connection-uri.ts"
-import { type DialTarget, dial } from "./dial.ts"
+import { type DialTarget, dial, readOnlySettings } from "./dial.ts"
+import { PostgresDirect } from "./direct.ts"
 import { connectFailed } from "./error-map.ts"
 
 export type PostgresAdapterOptions = {
@@ -13,6 +15,8 @@ export type PostgresAdapterOptions = {
   readonly name: string
   /** postgresql://user:password@host:port/database?sslmode=verify-full */
   readonly uri: string
+  /** What sessions that may write connect with; default: `uri`. */
+  readonly writeUri?: string | undefined
   /** Connecting and logging in; whoever calls `connect` may abort earlier. */
   readonly connectTimeoutMs: number
   readonly applicationName?: string
@@ -30,18 +34,25 @@ const defaultLimits: ConnectionLimits = {
 export class PostgresAdapter implements Warehouse {
   readonly engine = "postgres"
   readonly #target: DialTarget
+  readonly #writeTarget: DialTarget
   readonly #limits: ConnectionLimits
   readonly #connectTimeoutMs: number
-  readonly #open = new Set<PostgresConnection>()
+  readonly #open = new Set<PostgresConnection | PostgresDirect>()
   #facts: ServerFacts | undefined
   #isClosed = false
 
   /** Throws `invalid_configuration` when the URI does not parse; connects to nothing. */
   constructor(options: PostgresAdapterOptions) {
+    const common = { name: options.name, applicationName: options.applicationName ?? "sluice" }
     this.#target = {
       ...parseConnectionUri(options.uri),
-      name: options.name,
-      applicationName: options.applicationName ?? "sluice",
+      ...common,
+      startupSettings: readOnlySettings,
+    }
+    this.#writeTarget = {
+      ...parseConnectionUri(options.writeUri ?? options.uri),
+      ...common,
+      startupSettings: new Map(),
     }
     this.#connectTimeoutMs = options.connectTimeoutMs
     this.#limits = { ...defaultLimits, ...options.limits }
@@ -53,7 +64,31 @@ export class PostgresAdapter implements Warehouse {
     throw connectFailed(this.#target.name, new Error("no connection was made yet"))
   }
 
-  async connect(signal: AbortSignal): Promise<WarehouseConnection> {
+  connect(signal: AbortSignal): Promise<WarehouseConnection> {
+    return this.#inTime(signal, (limited) => this.#connect(limited))
+  }
+
+  openDirect(options: DirectOptions): Promise<DirectConnection> {
+    return this.#inTime(options.signal, async (signal) => {
+      const { host, port } = this.#writeTarget
+      const { startupSettings } = options
+      const dialled = await dial({ ...this.#writeTarget, startupSettings }, signal)
+      const connection = new PostgresDirect({
+        dialled,
+        host,
+        port,
+        cancelTimeoutMs: this.#limits.cancelTimeoutMs,
+        onClosed: (closed) => this.#open.delete(closed),
+      })
+      this.#open.add(connection)
+      return connection
+    })
+  }
+
+  async #inTime<Opened>(
+    signal: AbortSignal,
+    open: (signal: AbortSignal) => Promise<Opened>,
+  ): Promise<Opened> {
     const { name } = this.#target
     if (this.#isClosed) throw connectFailed(name, new Error("the warehouse is closed"))
     const deadline = new AbortController()
@@ -62,7 +97,7 @@ export class PostgresAdapter implements Warehouse {
       deadline.abort(connectFailed(name, cause))
     }, this.#connectTimeoutMs)
     try {
-      return await this.#connect(AbortSignal.any([signal, deadline.signal]))
+      return await open(AbortSignal.any([signal, deadline.signal]))
     } finally {
       clearTimeout(timer)
     }

@@ -1,6 +1,6 @@
 import { connect as connectTcp, isIP, type Socket } from "node:net"
 import { type ConnectionOptions, connect as connectTls } from "node:tls"
-import { cancelRequest, sslRequest } from "./frontend-messages.ts"
+import { cancelRequest, sslRequest } from "../../wire/frontend-encoder.ts"
 
 export type CancelTarget = {
   readonly host: string

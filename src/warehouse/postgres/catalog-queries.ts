@@ -3,8 +3,18 @@
 /** Temporary and TOAST schemas belong to sessions and to storage. */
 const plainSchema = "n.nspname !~ '^pg_(temp|toast)'"
 
+/**
+ * The last column: a write may change more than the relation itself, by a trigger of a user's, a rule beside a view's own, or
+ * a foreign key of another table that cascades or sets values.
+ */
 export const relationsSql = `
-SELECT c.oid, n.nspname, c.relname, c.relkind
+SELECT c.oid, n.nspname, c.relname, c.relkind,
+  EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal)
+  OR EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN')
+  OR EXISTS (
+    SELECT FROM pg_constraint f
+    WHERE f.confrelid = c.oid AND f.contype = 'f'
+      AND (f.confdeltype IN ('c', 'n', 'd') OR f.confupdtype IN ('c', 'n', 'd')))
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND ${plainSchema}`
 

@@ -54,6 +54,7 @@ type Row = {
   readonly kind: RelationKind
   readonly dependsOn: Set<RelationName>
   volatileDefinition: boolean
+  readonly hasSideEffects: boolean
 }
 
 type Read = {
@@ -104,7 +105,7 @@ export async function readCatalog(
   return snapshotOf(read)
 }
 
-function addRelation(read: Read, [oid, schema, relation, kindCode]: TextRow): void {
+function addRelation(read: Read, [oid, schema, relation, kindCode, sideEffects]: TextRow): void {
   const kind = kinds[kindCode ?? ""]
   if (oid == null || schema == null || relation == null || kind === undefined) return
   read.byOid.set(oid, {
@@ -114,6 +115,7 @@ function addRelation(read: Read, [oid, schema, relation, kindCode]: TextRow): vo
     kind,
     dependsOn: new Set(),
     volatileDefinition: kind === "view",
+    hasSideEffects: sideEffects === "t",
   })
 }
 
@@ -158,7 +160,8 @@ function snapshotOf(read: Read): CatalogSnapshot {
   const digest = createHash("sha256")
   const rows = [...read.byOid.entries()].map(([oid, row]) => ({ ...row, oid }))
   rows.sort((a, b) => (a.name < b.name ? -1 : 1))
-  for (const { oid, name, schema, relation, kind, dependsOn, volatileDefinition } of rows) {
+  for (const { oid, name, schema, relation, kind, dependsOn, ...flags } of rows) {
+    const { volatileDefinition, hasSideEffects } = flags
     const sources = [...dependsOn].toSorted()
     relations.set(name, {
       name,
@@ -168,9 +171,10 @@ function snapshotOf(read: Read): CatalogSnapshot {
       identity: oid,
       dependsOn: sources,
       volatileDefinition,
+      hasSideEffects,
     })
     // The oid counts: a relation that was dropped and made anew is another one.
-    digest.update(JSON.stringify([oid, name, kind, volatileDefinition, ...sources]))
+    digest.update(JSON.stringify([oid, name, kind, volatileDefinition, hasSideEffects, ...sources]))
   }
   const functions = [...read.functions].map(([name, volatility]) => `${name} ${volatility}\n`)
   for (const line of functions.toSorted()) digest.update(line)

@@ -4,7 +4,7 @@ import { GatewayError } from "../../core/errors.ts"
 import { SqlState } from "../../core/sql-state.ts"
 import type { DialTarget } from "./dial.ts"
 
-type UriParts = Omit<DialTarget, "name" | "applicationName">
+type UriParts = Omit<DialTarget, "name" | "applicationName" | "startupSettings">
 
 const sslModes = new Set(["disable", "allow", "prefer", "require", "verify-ca", "verify-full"])
 const knownParameters = new Set(["sslmode", "sslrootcert", "sslcert", "sslkey", "host"])

@@ -17,6 +17,20 @@ export type DialTarget = {
   /** sslmode=prefer: plain when the server has no TLS. */
   readonly isTlsOptional: boolean
   readonly applicationName: string
+  /** Settings that the server's session starts with, and that RESET goes back to. */
+  readonly startupSettings: ReadonlyMap<string, string>
+}
+
+/** Connections that several sessions share can write nothing from the start, so that no reset of settings makes them able to. */
+export const readOnlySettings: ReadonlyMap<string, string> = new Map([
+  ["default_transaction_read_only", "on"],
+])
+
+/** libpq's spelling of startup options: a backslash keeps the next character from ending the word (PostgreSQL manual, 32.1.2). */
+export function startupOptions(settings: ReadonlyMap<string, string>): string {
+  return [...settings]
+    .map(([name, value]) => `-c ${name}=${value.replaceAll(/([\\\s])/g, "\\$1")}`)
+    .join(" ")
 }
 
 /** A logged-in connection whose socket nobody reads any more. */
@@ -41,8 +55,8 @@ const keepAliveInitialDelayMs = 30_000
 const noTlsText = "The server does not support SSL connections"
 
 /**
- * Connects and logs in with `pg` (TLS, SCRAM, md5), then takes the raw socket over. Connections are read-only by default
- * from the start, so that no reset of settings can make them writable. Rejects with 08006, or the signal's reason.
+ * Connects and logs in with `pg` (TLS, SCRAM, md5), then takes the raw socket over. Rejects with 08006, or the signal's
+ * reason.
  */
 export async function dial(target: DialTarget, signal: AbortSignal): Promise<Dialled> {
   try {
@@ -70,7 +84,7 @@ function makeClient(target: DialTarget, tls: ConnectionOptions | undefined): PgC
     ssl: tls ?? false,
     application_name: target.applicationName,
     client_encoding: "UTF8",
-    options: "-c default_transaction_read_only=on",
+    options: startupOptions(target.startupSettings),
     keepAlive: true,
     keepAliveInitialDelayMillis: keepAliveInitialDelayMs,
   }) as unknown as PgClient

@@ -84,14 +84,14 @@ export class Relay {
     this.#offset = this.#frameEnd
   }
 
-  /** The run of whole DataRows at hand. The caller has peeked at its first one. */
-  takeRows(): RowBatch {
+  /** The run of whole messages of one type at hand, DataRows unless said otherwise. The caller has peeked at its first one. */
+  takeRows(type = dataRow): RowBatch {
     const buffer = this.#buffer
     const end = buffer.length
     const start = this.#offset
     let offset = this.#frameEnd
     let rowCount = 1
-    while (end - offset >= headerBytes && buffer[offset] === dataRow) {
+    while (end - offset >= headerBytes && buffer[offset] === type) {
       const length = buffer.readInt32BE(offset + 1)
       // A length out of bounds ends the run; peek will say so.
       if (length < 4 || length > end - offset - 1) break

@@ -1,7 +1,5 @@
 import { type GatewayError, InvariantViolation } from "../../core/errors.ts"
 import type { Completion, RowBatch, RowStream } from "../../core/result.ts"
-import type { RunRequest } from "../warehouse.ts"
-import { statementTimeout } from "./error-map.ts"
 import {
   bindMessage,
   describePortalMessage,
@@ -10,7 +8,9 @@ import {
   parseMessage,
   queryMessage,
   syncMessage,
-} from "./frontend-messages.ts"
+} from "../../wire/frontend-encoder.ts"
+import type { RunRequest } from "../warehouse.ts"
+import { statementTimeout } from "./error-map.ts"
 import type { Relay } from "./relay.ts"
 import type { Reply, Step } from "./reply.ts"
 import type { Replay } from "./settings-replay.ts"

@@ -21,6 +21,7 @@ describe("a configuration", () => {
       onExceed: "cut",
       statementTimeoutMs: 300_000,
       cache: "on",
+      write: false,
     })
     deepEqual([listen.host, listen.port], ["127.0.0.1", 6432])
     deepEqual([control.host, control.port, control.tokens.length], ["127.0.0.1", 6480, 0])

@@ -19,6 +19,7 @@ const policy = new Policy([
     onExceed: "cut",
     statementTimeoutMs: 0,
     mayCache: true,
+    mayWrite: false,
   },
 ])
 

@@ -36,6 +36,7 @@ function role(allow: readonly string[], deny: readonly string[] = []): RolePolic
     onExceed: "cut",
     statementTimeoutMs: 0,
     mayCache: true,
+    mayWrite: false,
   }
 }
 

@@ -6,13 +6,13 @@ import { noParameters } from "../../../src/core/parameters.ts"
 import type { SettingsView } from "../../../src/core/settings.ts"
 import { parseConnectionUri } from "../../../src/warehouse/postgres/connection-uri.ts"
 import { parseFields, serverError } from "../../../src/warehouse/postgres/error-map.ts"
-import { queryMessage } from "../../../src/warehouse/postgres/frontend-messages.ts"
 import { runMessages } from "../../../src/warehouse/postgres/run.ts"
 import { SettingsState } from "../../../src/warehouse/postgres/settings-replay.ts"
 import { stableSafeFunctions } from "../../../src/warehouse/postgres/stable-functions.ts"
 import { decodeRows, type TextRow } from "../../../src/warehouse/postgres/text-rows.ts"
 import { readViewRule } from "../../../src/warehouse/postgres/view-rules.ts"
 import { dataRow } from "../../../src/wire/backend-messages.ts"
+import { queryMessage } from "../../../src/wire/frontend-encoder.ts"
 
 function view(values: Record<string, string>): SettingsView {
   return { values: new Map(Object.entries(values)), searchPath: [], bytesDigest: "" }

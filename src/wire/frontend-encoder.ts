@@ -1,8 +1,8 @@
-import { GatewayError } from "../../core/errors.ts"
-import type { FormatCode, Parameters } from "../../core/parameters.ts"
-import { SqlState } from "../../core/sql-state.ts"
+import { GatewayError } from "../core/errors.ts"
+import type { FormatCode, Parameters } from "../core/parameters.ts"
+import { SqlState } from "../core/sql-state.ts"
 
-/** Messages that a client sends (PostgreSQL manual, 54.7), each whole. Unnamed statement and portal only. */
+/** Messages that a client sends (PostgreSQL manual, 54.7), each whole. The unnamed statement and portal unless named. */
 
 function framed(type: string, body: Buffer): Buffer {
   const out = Buffer.allocUnsafe(5 + body.length)
@@ -23,6 +23,7 @@ function checked(text: string): string {
   })
 }
 
+export const flushMessage = framed("H", Buffer.alloc(0))
 export const syncMessage = framed("S", Buffer.alloc(0))
 export const executeMessage = framed("E", Buffer.from([0, 0, 0, 0, 0]))
 export const describePortalMessage = framed("D", Buffer.from("P\0"))
@@ -33,11 +34,11 @@ export function queryMessage(text: string): Buffer {
   return framed("Q", Buffer.from(`${checked(text)}\0`))
 }
 
-export function parseMessage(text: string, parameterTypes: readonly number[]): Buffer {
+export function parseMessage(text: string, parameterTypes: readonly number[], name = ""): Buffer {
   const types = Buffer.allocUnsafe(2 + 4 * parameterTypes.length)
   types.writeUInt16BE(parameterTypes.length, 0)
   for (const [index, oid] of parameterTypes.entries()) types.writeUInt32BE(oid, 2 + 4 * index)
-  return framed("P", Buffer.concat([Buffer.from(`\0${checked(text)}\0`), types]))
+  return framed("P", Buffer.concat([Buffer.from(`${checked(name)}\0${checked(text)}\0`), types]))
 }
 
 function formatCodes(formats: readonly FormatCode[]): Buffer {
@@ -47,9 +48,16 @@ function formatCodes(formats: readonly FormatCode[]): Buffer {
   return out
 }
 
-export function bindMessage(parameters: Parameters, resultFormats: readonly FormatCode[]): Buffer {
+export type BindNames = { readonly portal: string; readonly statement: string }
+
+export function bindMessage(
+  parameters: Parameters,
+  resultFormats: readonly FormatCode[],
+  names: BindNames = { portal: "", statement: "" },
+): Buffer {
   const { formats, values } = parameters
-  const parts: Buffer[] = [Buffer.from("\0\0"), formatCodes(formats)]
+  const named = Buffer.from(`${checked(names.portal)}\0${checked(names.statement)}\0`)
+  const parts: Buffer[] = [named, formatCodes(formats)]
   const count = Buffer.allocUnsafe(2)
   count.writeUInt16BE(values.length, 0)
   parts.push(count)

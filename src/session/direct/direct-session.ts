@@ -1,0 +1,406 @@
+import type { DirectConnection } from "../../core/direct.ts"
+import { type GatewayError, toGatewayError } from "../../core/errors.ts"
+import type { StatementEnd, StatementReport } from "../../core/observation.ts"
+import { SqlState } from "../../core/sql-state.ts"
+import type { Statement } from "../../core/statement.ts"
+import { statementsOf } from "../../pipeline/answer.ts"
+import {
+  addWritten,
+  admit,
+  everythingWritten,
+  isNothing,
+  nothingWritten,
+  publish,
+  type Written,
+} from "../../pipeline/direct.ts"
+import { timedOut } from "../../pipeline/run.ts"
+import { errorFields, errorResponse, type TransactionStatus } from "../../wire/backend-messages.ts"
+import { decodeFrontend } from "../../wire/frontend-decoder.ts"
+import { parseMessage, queryMessage } from "../../wire/frontend-encoder.ts"
+import type { ParseMessage, QueryMessage } from "../../wire/frontend-messages.ts"
+import type { Output } from "../output.ts"
+import { functionCallRefused } from "../session-errors.ts"
+import type { SessionState } from "../session-state.ts"
+import { type Cycle, Cycles, type Sent } from "./cycles.ts"
+import {
+  backend,
+  errorField,
+  firstValues,
+  Refusals,
+  tagOf,
+  transactionStatus,
+  withProcessId,
+} from "./direct-messages.ts"
+import { directEnd, directReport } from "./direct-report.ts"
+import { factsText } from "./facts-text.ts"
+import { converse } from "./open.ts"
+import { KnownSearchPath } from "./search-path.ts"
+
+/** ReadyForQuery messages that may be owed before a client that pipelines has to wait. */
+const cyclesMax = 1_000
+
+export type DirectEvents = {
+  /** A ReadyForQuery was sent. */
+  ready(status: TransactionStatus): void
+  /** The warehouse ended the connection, after what it said itself, or it was lost. */
+  ended(error: GatewayError | undefined): void
+  statementFinished(report: StatementReport, end: StatementEnd): void
+}
+
+export type DirectInit = {
+  readonly connection: DirectConnection
+  readonly state: SessionState
+  readonly output: Output
+  readonly events: DirectEvents
+  /** The transaction's state on the warehouse when this begins. */
+  readonly status: TransactionStatus
+}
+
+/**
+ * A session that writes, from its first write on: messages pass both ways as they are, in any order and as far ahead as the
+ * client likes, so that everything is PostgreSQL's own. What is looked into: every SQL text is judged before it is sent, and
+ * what a commit has changed is told to the cache before the client hears of the commit.
+ */
+export class DirectSession {
+  readonly #connection: DirectConnection
+  readonly #state: SessionState
+  readonly #output: Output
+  readonly #events: DirectEvents
+  readonly #cycles = new Cycles()
+  readonly #refusals = new Refusals()
+  readonly #path: KnownSearchPath
+  readonly #ownNames = new Set<string>()
+  /** What statements and portals write when they are run, by name. */
+  readonly #prepared = new Map<string, Written>()
+  readonly #portals = new Map<string, Written>()
+  /** What a name that is not kept writes. */
+  #unknown: Written = nothingWritten
+  /** What cycles that have ended wrote in the transaction that is still open. */
+  #pending: Written = nothingWritten
+  #status: TransactionStatus
+  #hasFailed = false
+  /** Resolves when the warehouse may be sent to again: while it is asked something of our own. */
+  #pause: Promise<void> | undefined
+  #room: (() => void) | undefined
+  #timer: NodeJS.Timeout | undefined
+  #isOutOfTime = false
+  #isClosed = false
+
+  constructor(init: DirectInit) {
+    this.#connection = init.connection
+    this.#state = init.state
+    this.#output = init.output
+    this.#events = init.events
+    this.#status = init.status
+    this.#path = new KnownSearchPath(init.state.settings.view.searchPath)
+  }
+
+  /** Reads the warehouse's messages until the end of the connection. Never rejects. */
+  async run(): Promise<void> {
+    try {
+      await this.#pump()
+      if (!this.#isClosed) this.#events.ended(undefined)
+    } catch (thrown) {
+      if (!this.#isClosed) this.#events.ended(toGatewayError(thrown))
+    }
+    // What had been sent may have been committed before the connection was lost.
+    const written = addWritten(this.#pending, this.#cycles.written)
+    await publish(written, this.#state.origin.rooms).catch(() => undefined)
+  }
+
+  get status(): TransactionStatus {
+    return this.#status
+  }
+
+  /** True while the warehouse owes nothing. */
+  get isIdle(): boolean {
+    return this.#cycles.isIdle
+  }
+
+  /** Cancels what runs; harmless when nothing does. */
+  cancel(): void {
+    if (!this.isIdle) void this.#connection.cancel()
+  }
+
+  close(): void {
+    this.#isClosed = true
+    clearTimeout(this.#timer)
+    this.#connection.close()
+    this.#room?.()
+  }
+
+  /** One whole message of the client's; Terminate is the session's own. A promise where the next one must wait. */
+  take(type: number, bytes: Buffer, start: number, end: number): undefined | Promise<void> {
+    const waits = this.#pause ?? this.#untilRoom()
+    if (waits !== undefined) return waits.then(() => this.take(type, bytes, start, end))
+    const frame = bytes.subarray(start - 5, end)
+    switch (type) {
+      case 0x51: // Q
+      case 0x50: // P
+        return this.#takeText(type, frame)
+      case 0x46: // F
+        return this.#refuseQuery(functionCallRefused())
+      case 0x53: // S
+        this.#cycles.sync()
+        break
+      case 0x42: // B
+      case 0x45: // E
+      case 0x43: // C
+        this.#follow(type, frame)
+        break
+      case 0x63: // c
+      case 0x66: // f
+        this.#cycles.copyEnds()
+        break
+      default:
+    }
+    return this.#send(frame)
+  }
+
+  #untilRoom(): Promise<void> | undefined {
+    if (this.#cycles.count < cyclesMax) return undefined
+    return new Promise((resolve) => {
+      this.#room = resolve
+    })
+  }
+
+  #send(bytes: Buffer): undefined | Promise<void> {
+    this.#armTimer()
+    return this.#connection.send(bytes)
+  }
+
+  /** Which portals write, and which are run. */
+  #follow(type: number, frame: Buffer): void {
+    const message = decodeFrontend(type, frame, 5)
+    const { open } = this.#cycles
+    switch (message.kind) {
+      case "Bind":
+        open.add(nothingWritten)
+        this.#keep(this.#portals, message.portal, this.#writtenBy(message.statement))
+        return
+      case "Execute":
+        open.add(this.#portals.get(message.portal) ?? this.#unknown)
+        return
+      case "Close":
+        open.add(nothingWritten)
+        if (message.target === "statement") this.#prepared.delete(message.name)
+        else this.#portals.delete(message.name)
+        return
+      default:
+    }
+  }
+
+  /** A statement that was prepared before this began was a read, or its Parse would have begun it. */
+  #writtenBy(name: string): Written {
+    return this.#prepared.get(name) ?? this.#unknown
+  }
+
+  /** Beyond the bound of names nothing can be told apart any more: what is not known counts as writing everything. */
+  #keep(names: Map<string, Written>, name: string, written: Written): void {
+    if (names.size >= this.#state.limits.namedObjectsMax && !names.has(name))
+      this.#unknown = everythingWritten
+    else names.set(name, written)
+  }
+
+  /** Query and Parse: the only ways in which SQL comes. */
+  #takeText(type: number, frame: Buffer): undefined | Promise<void> {
+    const message = decodeFrontend(type, frame, 5)
+    if (message.kind !== "Query" && message.kind !== "Parse") return undefined
+    try {
+      const parsed = statementsOf(message.sql, this.#state.origin.rooms)
+      if (!(parsed instanceof Promise)) return this.#judged(message, frame, parsed)
+      return parsed.then(
+        (statements) => this.#judged(message, frame, statements),
+        (thrown: unknown) => this.#refuse(message, thrown),
+      )
+    } catch (thrown) {
+      return this.#refuse(message, thrown)
+    }
+  }
+
+  #judged(
+    message: QueryMessage | ParseMessage,
+    frame: Buffer,
+    statements: readonly Statement[],
+  ): undefined | Promise<void> {
+    const snapshot = this.#state.origin.rooms.catalog.current()
+    if (snapshot === undefined)
+      return this.#state.origin.rooms.catalog.refreshNow().then(
+        () => this.#judged(message, frame, statements),
+        (thrown: unknown) => this.#refuse(message, thrown),
+      )
+    const { identity, rooms } = this.#state.origin
+    const texts: string[] = []
+    let written = nothingWritten
+    try {
+      for (const statement of statements) {
+        const context = { identity, searchPath: this.#path.schemas, ownNames: this.#ownNames }
+        const admission = admit(statement, context, snapshot, rooms)
+        this.#path.after(statement)
+        texts.push(factsText(statement, this.#state) ?? statement.text)
+        if (admission.prepares === undefined) written = addWritten(written, admission.written)
+        else this.#keep(this.#prepared, admission.prepares, admission.written)
+        if (admission.executes !== undefined)
+          written = addWritten(written, this.#writtenBy(admission.executes))
+      }
+    } catch (thrown) {
+      return this.#refuse(message, thrown)
+    }
+    const isChanged = texts.some((text, index) => text !== statements[index]?.text)
+    if (message.kind === "Parse") {
+      this.#keep(this.#prepared, message.name, written)
+      this.#cycles.open.add(nothingWritten)
+      const [text = ""] = texts
+      return this.#send(
+        isChanged ? parseMessage(text, message.parameterTypes, message.name) : frame,
+      )
+    }
+    const startMs = performance.now()
+    const sent = statements.map((statement) => ({ statement, startMs }))
+    this.#cycles.query(sent, written)
+    return this.#send(isChanged ? queryMessage(texts.join(";\n")) : frame)
+  }
+
+  #refuse(message: QueryMessage | ParseMessage, thrown: unknown): undefined | Promise<void> {
+    const error = toGatewayError(thrown)
+    if (message.kind === "Query") return this.#refuseQuery(error)
+    this.#cycles.open.add(nothingWritten)
+    return this.#send(parseMessage(this.#refusals.add(error), [], message.name))
+  }
+
+  #refuseQuery(error: GatewayError): undefined | Promise<void> {
+    this.#cycles.query([], nothingWritten)
+    return this.#send(queryMessage(this.#refusals.add(error)))
+  }
+
+  async #pump(): Promise<void> {
+    /** A CommandComplete that may be the word of a commit: it waits for what follows it. */
+    let held: Buffer | undefined
+    for (;;) {
+      const next = this.#connection.next()
+      if (next instanceof Promise) this.#output.flush()
+      const frame = next instanceof Promise ? await next : next
+      if (frame === undefined) return
+      if (held !== undefined && frame[0] !== backend.readyForQuery) {
+        this.#output.write(held)
+        held = undefined
+      }
+      switch (frame[0]) {
+        case backend.commandComplete:
+          if (tagOf(frame) === "COMMIT") await this.#publish(this.#cycles.current)
+          if (this.#cycles.current.isQuery) held = frame
+          else this.#output.write(frame)
+          break
+        case backend.readyForQuery:
+          await this.#ready(frame, held)
+          held = undefined
+          break
+        case backend.errorResponse:
+          this.#error(frame)
+          break
+        case backend.notification:
+          this.#output.write(this.#notification(frame))
+          break
+        default:
+          if (frame[0] === backend.copyInResponse) this.#cycles.copyIn()
+          this.#output.write(frame)
+      }
+      if (this.#output.isFull) await this.#output.drained()
+    }
+  }
+
+  #notification(frame: Buffer): Buffer {
+    const own = this.#connection.processId === frame.readInt32BE(5)
+    return own ? withProcessId(frame, this.#state.origin.processId) : frame
+  }
+
+  #error(frame: Buffer): void {
+    this.#hasFailed = true
+    const refused = this.#refusals.take(frame)
+    const isCancelled = errorField(frame, "C") === SqlState.QueryCanceled
+    const error = refused ?? (this.#isOutOfTime && isCancelled ? timedOut() : undefined)
+    this.#isOutOfTime = false
+    this.#output.write(error === undefined ? frame : errorResponse(errorFields(error)))
+  }
+
+  async #ready(frame: Buffer, held: Buffer | undefined): Promise<void> {
+    const status = transactionStatus(frame)
+    this.#status = status
+    this.#stopTimer()
+    const cycle = this.#cycles.ended()
+    if (status === "I") {
+      await this.#publish(cycle)
+      this.#portals.clear()
+    } else if (cycle !== undefined) this.#pending = addWritten(this.#pending, cycle.written)
+    if (this.#cycles.isIdle) this.#refusals.clear()
+    await this.#askPath()
+    if (held !== undefined) this.#output.write(held)
+    this.#output.write(frame)
+    this.#report(cycle?.sent ?? [])
+    this.#hasFailed = false
+    this.#room?.()
+    this.#room = undefined
+    this.#events.ready(status)
+    this.#output.flush()
+  }
+
+  #report(sent: readonly Sent[]): void {
+    for (const { statement, startMs } of sent)
+      this.#events.statementFinished(
+        directReport(this.#state.origin.rooms.warehouse, statement),
+        directEnd(startMs, this.#hasFailed),
+      )
+  }
+
+  /** A cycle's own part may be told twice, because its statements may go on after a COMMIT in its middle. */
+  async #publish(cycle: Cycle | undefined): Promise<void> {
+    const written = addWritten(this.#pending, cycle?.written ?? nothingWritten)
+    this.#pending = nothingWritten
+    if (!isNothing(written)) await publish(written, this.#state.origin.rooms)
+  }
+
+  /** Asked only where rules hold relations by name, and only when nothing else is under way. */
+  async #askPath(): Promise<void> {
+    const { rooms, identity } = this.#state.origin
+    const { allow, deny } = rooms.policy().effective(identity.roles)
+    if (allow.matchesEverything && deny.isEmpty) return
+    if (this.#path.schemas !== undefined || this.#status === "E" || !this.#cycles.isIdle) return
+    const pause = Promise.withResolvers<void>()
+    this.#pause = pause.promise
+    try {
+      const rows: string[] = []
+      const text = "SELECT pg_catalog.unnest(pg_catalog.current_schemas(false))"
+      const error = await converse(
+        this.#connection,
+        queryMessage(text),
+        backend.readyForQuery,
+        (frame) => {
+          if (frame[0] === backend.dataRow) rows.push(...firstValues(frame))
+        },
+      )
+      if (error === undefined) this.#path.learned(rows)
+    } finally {
+      this.#pause = undefined
+      pause.resolve()
+    }
+  }
+
+  /** The role's limit, kept here because a client may change the server's own as it likes. */
+  #armTimer(): void {
+    if (this.#timer !== undefined) return
+    const { rooms, identity } = this.#state.origin
+    const { statementTimeoutMs } = rooms.policy().effective(identity.roles)
+    if (statementTimeoutMs === 0) return
+    this.#timer = setTimeout(() => {
+      if (this.isIdle) return
+      this.#isOutOfTime = true
+      this.cancel()
+    }, statementTimeoutMs)
+  }
+
+  #stopTimer(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    if (this.#cycles.count > 1) this.#armTimer()
+  }
+}
