@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs"
 import { createSecureContext } from "node:tls"
 import { type Built, buildRooms } from "./cli/build-rooms.ts"
+import { buildIdentity } from "./cli/build-identity.ts"
 import { makeProgram } from "./cli/program.ts"
 import type { RunningGateway } from "./cli/running-gateway.ts"
 import type { Configuration } from "./config/configuration.ts"
@@ -155,7 +156,9 @@ function makeListener(
   return new Listener({
     users: new Users(
       Object.entries(configuration.users).map(([name, user]) => ({ name, ...user })),
+      configuration.identity?.passwordLogin,
     ),
+    tokens: buildIdentity(configuration, log.child("identity")),
     route: (database) => built.routes.get(database),
     tls:
       listen.tls === undefined
@@ -182,9 +185,15 @@ function makeListener(
     },
     events: {
       connectionEnded: (outcome) => metrics.connectionEnded(outcome),
-      loginFailed: (reason) => {
-        metrics.loginFailed(reason)
-        sessionLog.info("login failed", { reason })
+      loginFailed: (error, { user, database }) => {
+        metrics.loginFailed(error.reason)
+        const { cause } = error
+        sessionLog.info("login failed", {
+          reason: error.reason,
+          user,
+          database,
+          ...(cause instanceof Error ? { cause: cause.message } : {}),
+        })
       },
       statementFinished: (report, end) => metrics.statementFinished(report, end),
       cancelled: () => {},

@@ -34,6 +34,7 @@ const nowMs = (): number => performance.now()
 export type WarehouseRoute = {
   readonly rooms: Rooms
   readonly defaults: () => SettingDefaults
+  readonly requiresIdentity: boolean
 }
 
 export type BuiltWarehouse = InvalidationTarget & {
@@ -101,9 +102,11 @@ export async function buildRooms(
     buildWarehouse(name, { configuration, warehouse, log, events, shared }),
   )
   const routes = new Map<string, WarehouseRoute>()
-  for (const built of warehouses)
-    for (const database of configuration.warehouses[built.rooms.warehouse]?.databases ?? [])
-      routes.set(database, routeOf(built))
+  for (const built of warehouses) {
+    const settings = configuration.warehouses[built.rooms.warehouse]
+    for (const database of settings?.databases ?? [])
+      routes.set(database, routeOf(built, settings?.requireIdentity === true))
+  }
   return {
     warehouses,
     routes,
@@ -123,10 +126,11 @@ export async function buildRooms(
 
 const drainMsMax = 2_000
 
-function routeOf(built: BuiltWarehouse): WarehouseRoute {
+function routeOf(built: BuiltWarehouse, requiresIdentity: boolean): WarehouseRoute {
   let known: ReadonlyMap<string, string> | undefined
   let defaults: SettingDefaults | undefined
   return {
+    requiresIdentity,
     rooms: built.rooms,
     defaults: () => {
       const { parameters } = built.rooms.serverFacts()

@@ -1,3 +1,4 @@
+import { checkIdentity } from "./check-identity.ts"
 import type { Configuration } from "./configuration.ts"
 import { nearestName } from "./nearest-name.ts"
 import type { KeyPath, Problem } from "./problems.ts"
@@ -82,6 +83,7 @@ export function checkConfiguration(configuration: Configuration): readonly Probl
   const report: Report = (path, message) => problems.push({ path, message })
   const databases = checkDatabases(configuration, report)
   checkUsers(configuration, databases, report)
+  checkIdentity(configuration, databases, report)
   checkListeners(configuration, report)
   checkSizes(configuration, report)
   checkRoles(configuration, report)

@@ -39,6 +39,22 @@ export type UserConfiguration = DeepReadonly<
   }
 >
 
+export type IdentityKey = {
+  readonly kid: string | undefined
+  readonly algorithm: "EdDSA" | "RS256" | "HS256" | "JWKS"
+  /** `text`: a PEM, or a secret. */
+  readonly from:
+    | { readonly kind: "text"; readonly text: string }
+    | { readonly kind: "file"; readonly path: string }
+}
+
+export type IdentityConfiguration = DeepReadonly<
+  Omit<NonNullable<ParsedConfiguration["identity"]>, "keys" | "jwksFile">
+> & {
+  /** The JWK set's file is one of them. */
+  readonly keys: readonly IdentityKey[]
+}
+
 export type RoleConfiguration = DeepReadonly<ParsedConfiguration["roles"][string]>
 
 export type ControlToken = DeepReadonly<
@@ -53,8 +69,10 @@ export type ControlToken = DeepReadonly<
  * users and roles are the keys; all of them are own properties of objects without a prototype.
  */
 export type Configuration = DeepReadonly<
-  Omit<ParsedConfiguration, "warehouses" | "users" | "control">
+  Omit<ParsedConfiguration, "warehouses" | "users" | "control" | "identity">
 > & {
+  /** undefined: no tokens are accepted. */
+  readonly identity: IdentityConfiguration | undefined
   readonly warehouses: Readonly<Record<string, WarehouseConfiguration>>
   readonly users: Readonly<Record<string, UserConfiguration>>
   readonly control: DeepReadonly<Omit<ParsedConfiguration["control"], "tokens">> & {

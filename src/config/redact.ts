@@ -1,4 +1,8 @@
-import type { Configuration, WarehouseConfiguration } from "./configuration.ts"
+import type {
+  Configuration,
+  IdentityConfiguration,
+  WarehouseConfiguration,
+} from "./configuration.ts"
 
 const hidden = "***"
 
@@ -28,6 +32,17 @@ function mapValues<Value>(
   return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, change(value)]))
 }
 
+/** Secrets of HS256 are hidden; a public key says nothing that its id does not, so it is, too. */
+function redactIdentity(
+  identity: IdentityConfiguration | undefined,
+): IdentityConfiguration | undefined {
+  if (identity === undefined) return undefined
+  const keys = identity.keys.map((key) =>
+    key.from.kind === "text" ? { ...key, from: { kind: "text" as const, text: hidden } } : key,
+  )
+  return { ...identity, keys }
+}
+
 /** The same configuration, fit to be printed: no password, verifier or token digest. Claims are shown; they are no secrets. */
 export function redactConfiguration(configuration: Configuration): Configuration {
   return {
@@ -38,5 +53,6 @@ export function redactConfiguration(configuration: Configuration): Configuration
     },
     warehouses: mapValues(configuration.warehouses, redactWarehouse),
     users: mapValues(configuration.users, (user) => ({ ...user, verifier: hidden })),
+    identity: redactIdentity(configuration.identity),
   }
 }

@@ -2,6 +2,8 @@ import { resolve as resolvePath } from "node:path"
 import type {
   Configuration,
   ControlToken,
+  IdentityConfiguration,
+  IdentityKey,
   UserConfiguration,
   WarehouseConfiguration,
 } from "./configuration.ts"
@@ -168,6 +170,47 @@ function tokens(resolver: Resolver, parsed: ParsedConfiguration): ControlToken[]
   })
 }
 
+type ParsedIdentity = NonNullable<ParsedConfiguration["identity"]>
+
+/** One key from one place: public keys for EdDSA and RS256, a secret for HS256. */
+function identityKey(
+  resolver: Resolver,
+  path: KeyPath,
+  parsed: ParsedIdentity["keys"][number],
+): IdentityKey[] {
+  const { algorithm } = parsed
+  const [wanted, other] =
+    algorithm === "HS256" ? (["secret", "publicKey"] as const) : (["publicKey", "secret"] as const)
+  for (const key of [other, `${other}File`] as const)
+    if (parsed[key] !== undefined)
+      resolver.report([...path, key], `is not for ${algorithm}, which takes ${wanted}`)
+  const inline = parsed[wanted]
+  const file = parsed[`${wanted}File`]
+  const text = resolver.requiredSecret(path, wanted, { inline, file })
+  if (text === undefined) return []
+  const from =
+    file === undefined
+      ? ({ kind: "text", text } as const)
+      : ({ kind: "file", path: resolver.absolute(file) } as const)
+  return [{ kid: parsed.kid, algorithm, from }]
+}
+
+function identity(
+  resolver: Resolver,
+  parsed: ParsedConfiguration["identity"],
+): IdentityConfiguration | undefined {
+  if (parsed === undefined) return undefined
+  const { keys: parsedKeys, jwksFile, ...rest } = parsed
+  const keys = parsedKeys.flatMap((key, index) =>
+    identityKey(resolver, ["identity", "keys", index], key),
+  )
+  if (jwksFile !== undefined) {
+    const path = resolver.readable(["identity", "jwksFile"], jwksFile)
+    keys.push({ kid: undefined, algorithm: "JWKS", from: { kind: "file", path } })
+  }
+  return { ...rest, keys }
+}
+
 /** Reads what other files hold and makes paths absolute. The configuration is only good when `problems` is empty. */
 export function resolveConfiguration(
   parsed: ParsedConfiguration,
@@ -193,6 +236,7 @@ export function resolveConfiguration(
     warehouses: warehouses(resolver, parsed),
     users: users(resolver, parsed),
     roles: Object.assign(Object.create(null), parsed.roles),
+    identity: identity(resolver, parsed.identity),
   }
   return { configuration, problems: resolver.problems }
 }

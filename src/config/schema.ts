@@ -108,6 +108,10 @@ const pool = (connections: ReturnType<typeof integer>) =>
     .prefault({})
 
 const warehouseCommon = {
+  requireIdentity: flag(
+    false,
+    "Refuse (28000) sessions that bring no end user: no token, no trusted startup user, and no user with `identity: own`.",
+  ),
   catalogRefreshMs: durationMs(60_000, "Re-reads relations, views and functions so often.", {
     min: 1_000,
   }),
@@ -176,6 +180,58 @@ const role = z.strictObject({
   ),
 })
 
+/** An IPv4 or IPv6 network in CIDR form; the addresses themselves are checked in check.ts. */
+const network = z
+  .string("must be text; put it in quotes")
+  .regex(/^[0-9A-Fa-f:.]+\/\d{1,3}$/, "must be a network such as 10.0.0.0/8")
+
+const tokenKey = z.strictObject({
+  kid: text("Key id that a token's header names; needed when there are several keys.").optional(),
+  algorithm: z
+    .enum(["EdDSA", "RS256", "HS256"])
+    .meta({ description: "The one algorithm that this key is used for." }),
+  publicKey: text("Public key in PEM, for EdDSA and RS256.").optional(),
+  publicKeyFile: text("PEM file with it; read again when it changes.").optional(),
+  secret: text("Shared secret of 32 bytes or more, for HS256.").optional(),
+  secretFile: text("File that holds it; read again when it changes.").optional(),
+})
+
+const identity = z
+  .strictObject({
+    audience: text("What `aud` must hold: the gateway's name among the services that read tokens."),
+    issuer: text("When set, `iss` must be this.").optional(),
+    keys: z.array(tokenKey).max(32, "has more than 32 keys").default([]),
+    jwksFile: text("JWK set with public keys; read again when it changes.").optional(),
+    userClaim: text("Claim with the user's name.").default("sub"),
+    rolesClaim: text("Claim with the names of roles; dots lead into objects.").default("roles"),
+    rolesDefault: z
+      .array(z.string())
+      .default([])
+      .meta({ description: "Roles for tokens without that claim; none: they are refused." }),
+    clockSkewMs: durationMs(30_000, "Difference between clocks that exp and nbf allow for.", {
+      max: 600_000,
+    }),
+    tokenBytesMax: byteCount(8 * 1024, "Longest token.", { min: 256, max: 9_000 }),
+    claimBytesMax: byteCount(4 * 1024, "Largest single claim as JSON.", { min: 64, max: 9_000 }),
+    afterExpiry: z.enum(["refuse", "continue"]).default("refuse").meta({
+      description:
+        "refuse: a session whose token has expired ends at its next statement (28000); continue: it goes on.",
+    }),
+    requireTls: flag(true, "Refuse tokens that come over an unencrypted connection."),
+    passwordLogin: z
+      .strictObject({
+        databases: z.array(databaseName).min(1, "must name at least one database"),
+        users: z
+          .array(z.string())
+          .min(1, "must name at least one user; leave it out to allow all")
+          .optional()
+          .meta({ description: "Users who may; default: all that are not under `users`." }),
+      })
+      .optional()
+      .meta({ description: "Databases where people log in with a token as their password." }),
+  })
+  .meta({ description: "Signed assertions (JWT) that name the end user." })
+
 const user = z.strictObject({
   verifier: text("SCRAM-SHA-256$... as `sluice verifier` prints it.").optional(),
   verifierFile: text("File that holds the verifier.").optional(),
@@ -189,6 +245,23 @@ const user = z.strictObject({
     .min(1, "must name at least one database; leave it out to allow all")
     .optional()
     .meta({ description: "Databases the user may connect to; default: all." }),
+  identity: z.enum(["own", "optional", "required"]).optional().meta({
+    description:
+      "own: the user is the end user; optional, required: a service account whose sessions may or must bring a token.",
+  }),
+  trustUserFrom: z.enum(["startup_user"]).optional().meta({
+    description: "startup_user: this account's password logs in any user it names.",
+  }),
+  trustedAddresses: z
+    .array(network)
+    .min(1, "must name at least one network")
+    .optional()
+    .meta({ description: "Networks that trustUserFrom is limited to." }),
+  trustedCertificate: text("Client certificate's subject that trustUserFrom is limited to, such as CN=superset.").optional(),
+  userRoles: z
+    .record(z.string(), z.array(z.string()).min(1, "must name at least one role"))
+    .optional()
+    .meta({ description: "Roles of single users in place of the account's own; for trustUserFrom." }),
 })
 
 const cache = z
@@ -255,6 +328,7 @@ export const configurationSchema = z.strictObject({
   ),
   users: z.record(plainName, user),
   roles: z.record(plainName, role).default({}),
+  identity: identity.optional(),
   cache,
   sql,
   log,

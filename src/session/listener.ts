@@ -1,6 +1,6 @@
 import { createServer, type Server, type Socket } from "node:net"
 import { type SecureContext, TLSSocket } from "node:tls"
-import { type ErrorReason, GatewayError, toGatewayError } from "../core/errors.ts"
+import { GatewayError, toGatewayError } from "../core/errors.ts"
 import type { Identity } from "../core/identity.ts"
 import { SqlState } from "../core/sql-state.ts"
 import { mayWrite } from "../pipeline/direct.ts"
@@ -11,7 +11,8 @@ import {
   errorResponse,
   parameterStatus,
 } from "../wire/backend-messages.ts"
-import { type LoggedIn, Login, type LoginOutcome } from "./login.ts"
+import type { TokenLogin } from "./identify.ts"
+import { type LoggedIn, Login, type LoginAttempt, type LoginOutcome } from "./login.ts"
 import { SessionRegistry } from "./registry.ts"
 import { Session, type SessionEvents } from "./session.ts"
 import type { SessionLimits, SessionOrigin } from "./session-state.ts"
@@ -21,10 +22,10 @@ import type { Users } from "./users.ts"
 
 export type ListenerOptions = {
   readonly users: Users
+  /** undefined: signed tokens are refused. */
+  readonly tokens: TokenLogin | undefined
   /** What a startup packet's database name leads to. */
-  readonly route: (
-    database: string,
-  ) => { rooms: Rooms; defaults: () => SettingDefaults } | undefined
+  readonly route: (database: string) => ListenerRoute | undefined
   readonly tls: { readonly context: SecureContext; readonly isRequired: boolean } | undefined
   readonly sessionsMax: number
   /** Connections that have not logged in yet. */
@@ -35,10 +36,17 @@ export type ListenerOptions = {
   readonly events: ListenerEvents
 }
 
+export type ListenerRoute = {
+  readonly rooms: Rooms
+  readonly defaults: () => SettingDefaults
+  /** Sessions without an end user are refused. */
+  readonly requiresIdentity: boolean
+}
+
 export type ListenerEvents = Omit<SessionEvents, "closed"> & {
   /** `refused`: before login, for lack of room. */
   connectionEnded(outcome: "accepted" | "login_failed" | "refused"): void
-  loginFailed(reason: ErrorReason): void
+  loginFailed(error: GatewayError, attempt: LoginAttempt): void
 }
 
 /** The PostgreSQL listener: accepts, logs in, hands over to a Session, and keeps count. */
@@ -99,16 +107,22 @@ export class Listener {
   }
 
   #login(socket: Socket, raw: Socket, tls: "offered" | "inside" | undefined): void {
-    const { users, messageBytesMax, route, loginTimeoutMs } = this.#options
+    const { users, tokens, messageBytesMax, route, loginTimeoutMs } = this.#options
     const isRequired = tls === "offered" && this.#options.tls?.isRequired === true
     this.#logins.add(raw)
     const login = new Login(
       socket,
       {
         users,
+        tokens,
+        facts: {
+          isEncrypted: tls === "inside",
+          address: raw.remoteAddress,
+          certificateSubject: undefined,
+        },
         messageBytesMax,
         tls: isRequired ? "required" : tls,
-        hasDatabase: (name) => route(name) !== undefined,
+        database: route,
       },
       (outcome) => {
         clearTimeout(timer)
@@ -136,7 +150,7 @@ export class Listener {
         this.#upgrade(socket)
         return
       case "failed":
-        events.loginFailed(outcome.error.reason)
+        events.loginFailed(outcome.error, outcome.attempt)
         events.connectionEnded("login_failed")
         socket.end()
         return
@@ -169,17 +183,17 @@ export class Listener {
   }
 
   async #open(socket: Socket, login: LoggedIn): Promise<void> {
-    const { startup, user, splitter, greeting } = login
+    const { startup, identity, splitter, greeting } = login
     const found = this.#options.route(startup.database)
     if (found === undefined || this.#sessions.size >= this.#options.sessionsMax) throw tooMany()
-    const settings = new SessionSettings(found.defaults(), user.identity.user)
+    const settings = new SessionSettings(found.defaults(), identity.user)
     const slot: { session: Session | undefined } = { session: undefined }
     const { processId, key } = this.#registry.add(
       { cancelByClient: () => slot.session?.cancelByClient() },
       startup.protocolMinor,
     )
     const origin: SessionOrigin = {
-      identity: user.identity,
+      identity,
       database: startup.database,
       processId,
       rooms: found.rooms,
@@ -208,7 +222,7 @@ export class Listener {
     this.#options.events.connectionEnded("accepted")
     session.start([
       ...greeting,
-      ...statusMessages(found.rooms, settings, user.identity),
+      ...statusMessages(found.rooms, settings, identity),
       backendKeyData(processId, key),
     ])
   }

@@ -1,7 +1,9 @@
 import type { Socket } from "node:net"
 import { GatewayError, toGatewayError, unreachable } from "../core/errors.ts"
+import type { Identity } from "../core/identity.ts"
 import { SqlState } from "../core/sql-state.ts"
 import {
+  authenticationCleartextPassword,
   authenticationOk,
   authenticationSasl,
   authenticationSaslContinue,
@@ -11,7 +13,11 @@ import {
   negotiateProtocolVersion,
 } from "../wire/backend-messages.ts"
 import { FrameSplitter } from "../wire/frame-splitter.ts"
-import { decodeSaslInitialResponse, decodeSaslResponse } from "../wire/frontend-decoder.ts"
+import {
+  decodePassword,
+  decodeSaslInitialResponse,
+  decodeSaslResponse,
+} from "../wire/frontend-decoder.ts"
 import type { CancelRequest, StartupMessage } from "../wire/frontend-messages.ts"
 import { passwordRefused, ScramServer, type ScramStep, scramMechanisms } from "../wire/scram.ts"
 import {
@@ -20,10 +26,12 @@ import {
   splitStartup,
   unsupportedProtocol,
 } from "../wire/startup.ts"
-import type { UserEntry, Users } from "./users.ts"
+import { identify, identityRefused, ofPassword, type TokenLogin } from "./identify.ts"
+import { identityTokenOf } from "./startup-settings.ts"
+import type { Account, ConnectionFacts, Users } from "./users.ts"
 
 export type LoggedIn = {
-  readonly user: UserEntry
+  readonly identity: Identity
   readonly startup: StartupMessage
   readonly splitter: FrameSplitter
   /** Messages that belong in front of the session's own greeting. */
@@ -36,16 +44,24 @@ export type LoginOutcome =
   | { readonly kind: "cancel"; readonly request: CancelRequest }
   /** The client asked for TLS and TLS is on: the socket is to be wrapped, and the login starts anew inside. */
   | { readonly kind: "tls" }
-  | { readonly kind: "failed"; readonly error: GatewayError }
+  | { readonly kind: "failed"; readonly error: GatewayError; readonly attempt: LoginAttempt }
   | { readonly kind: "gone" }
+
+/** Who tried what, for the log; undefined before the startup packet. */
+export type LoginAttempt = {
+  readonly user: string | undefined
+  readonly database: string | undefined
+}
 
 export type LoginOptions = {
   readonly users: Users
+  readonly facts: ConnectionFacts
+  readonly tokens: TokenLogin | undefined
   readonly messageBytesMax: number
   /** undefined: SSLRequest is answered with N. `inside`: this connection is encrypted already. */
   readonly tls: "offered" | "required" | "inside" | undefined
-  /** True when a database of this name is served. */
-  readonly hasDatabase: (name: string) => boolean
+  /** The database of this name, if it is served. */
+  readonly database: (name: string) => { readonly requiresIdentity: boolean } | undefined
 }
 
 /** NEGOTIATE_SSL_CODE and NEGOTIATE_GSS_CODE (pqcomm.h). */
@@ -58,10 +74,11 @@ const acceptTls = Buffer.from("S")
  * Everything before the first ReadyForQuery (PostgreSQL manual, 54.2.1):
  *
  *   startup ──SSLRequest──▶ tls | startup      startup ──CancelRequest──▶ cancel
- *   startup ──StartupMessage──▶ sasl ──▶ proof ──▶ session
+ *   startup ──StartupMessage──▶ sasl ──▶ proof ──▶ checking ──▶ session
+ *                          └──▶ password ──────────────┘
  *
- * It waits for nothing but the client, so that a login costs the event loop one SHA-256 and a few HMACs. The deadline and
- * the number of connections in this phase are the listener's.
+ * It waits for nothing but the client, and for a signature where a token was not seen before, so that a login costs the
+ * event loop one SHA-256 and a few HMACs. The deadline and the number of connections in this phase are the listener's.
  */
 export class Login {
   readonly #socket: Socket
@@ -71,8 +88,9 @@ export class Login {
   readonly #onData = (chunk: Buffer): void => this.#receive(chunk)
   readonly #onGone = (): void => this.#finish({ kind: "gone" })
   #startup: StartupMessage | undefined
+  #account: Account | undefined
   #scram: ScramServer | undefined
-  #hasBegun = false
+  #phase: "startup" | "sasl" | "proof" | "password" | "checking" = "startup"
   /** Each may be asked for once, as in PostgreSQL; a second time its code is an unknown protocol. */
   readonly #refused = new Set<"SSLRequest" | "GSSENCRequest">()
   #isFinished = false
@@ -111,17 +129,22 @@ export class Login {
 
   /** Handles one packet; false when none is whole yet. */
   #next(): boolean {
-    if (this.#startup === undefined) return this.#nextStartup()
-    if (!this.#splitter.nextLogin()) return false
+    if (this.#phase === "startup") return this.#nextStartup()
+    if (this.#phase === "checking" || !this.#splitter.nextLogin()) return false
     const { bytes, start, end } = this.#splitter
-    if (this.#scram === undefined) return false
-    if (this.#hasBegun) {
-      this.#answer(this.#scram.step(decodeSaslResponse(bytes, start, end)))
+    if (this.#phase === "password") {
+      this.#checkPassword(decodePassword(bytes, start, end))
       return true
     }
-    this.#hasBegun = true
+    const scram = this.#scram
+    if (scram === undefined) return false
+    if (this.#phase === "proof") {
+      this.#answer(scram.step(decodeSaslResponse(bytes, start, end)))
+      return true
+    }
+    this.#phase = "proof"
     const { mechanism, data } = decodeSaslInitialResponse(bytes, start, end)
-    this.#answer(this.#scram.begin(mechanism, data))
+    this.#answer(scram.begin(mechanism, data))
     return true
   }
 
@@ -168,14 +191,7 @@ export class Login {
         severity: "FATAL",
         message: "no PostgreSQL user name specified in startup packet",
       })
-    if (this.#options.tls === "required")
-      throw new GatewayError({
-        sqlState: SqlState.InvalidAuthorizationSpecification,
-        reason: "tls_required",
-        severity: "FATAL",
-        message: "this gateway accepts encrypted connections only",
-        hint: "Connect with sslmode=require or stricter.",
-      })
+    if (this.#options.tls === "required") throw tlsRequired()
     if (needsNegotiation(startup))
       this.#socket.write(
         negotiateProtocolVersion(
@@ -183,10 +199,18 @@ export class Login {
           startup.protocolOptions,
         ),
       )
-    this.#scram = new ScramServer({
-      user: startup.user,
-      verifier: this.#options.users.verifierOf(startup.user),
-    })
+    const { users, facts } = this.#options
+    const account = users.accountOf(startup.user, startup.database, facts)
+    this.#account = account
+    if (account.kind === "token") {
+      if (!facts.isEncrypted) throw tlsRequired()
+      this.#phase = "password"
+      this.#socket.write(authenticationCleartextPassword)
+      return
+    }
+    this.#phase = "sasl"
+    const verifier = account.kind === "nobody" ? account.verifier : account.entry.verifier
+    this.#scram = new ScramServer({ user: startup.user, verifier })
     this.#socket.write(authenticationSasl(scramMechanisms(undefined)))
   }
 
@@ -196,27 +220,86 @@ export class Login {
       return
     }
     const startup = this.#startup
-    const user = startup === undefined ? undefined : this.#options.users.find(startup.user)
-    if (startup === undefined || user === undefined) throw passwordRefused(startup?.user ?? "")
-    const mayConnect =
-      this.#options.hasDatabase(startup.database) &&
-      (user.databases === undefined || user.databases.includes(startup.database))
+    const account = this.#account
+    if (startup === undefined || account?.kind !== "password")
+      throw passwordRefused(startup?.user ?? "")
+    const { entry } = account
+    const database = this.#options.database(startup.database)
+    const isAllowed = entry.databases === undefined || entry.databases.includes(startup.database)
     // What exists is told only to who is logged in: before that, every name looks the same.
-    const greeting = [authenticationSaslFinal(step.data), authenticationOk]
-    if (!mayConnect) {
-      for (const message of greeting) this.#socket.write(message)
+    const final = authenticationSaslFinal(step.data)
+    if (database === undefined || !isAllowed) {
+      this.#socket.write(final)
+      this.#socket.write(authenticationOk)
       throw unknownDatabase(startup.database)
     }
-    this.#finish({
-      kind: "session",
-      login: { user, startup, splitter: this.#splitter, greeting },
+    this.#settle(startup, [final], () =>
+      identify({
+        identity: account.identity,
+        mode: entry.identityMode,
+        token: identityTokenOf(startup.parameters),
+        isRequired: database.requiresIdentity,
+        facts: this.#options.facts,
+        tokens: this.#options.tokens,
+      }),
+    )
+  }
+
+  #checkPassword(token: string): void {
+    const startup = this.#startup
+    const { tokens, database } = this.#options
+    if (startup === undefined || tokens === undefined) throw passwordRefused(startup?.user ?? "")
+    if (identityTokenOf(startup.parameters) !== undefined)
+      throw identityRefused("one token came as password and another one in the startup packet")
+    this.#settle(startup, [], async () => {
+      const identity = ofPassword(await tokens.verifier.verify(token), startup.user)
+      if (database(startup.database) === undefined) throw unknownDatabase(startup.database)
+      return identity
     })
+  }
+
+  /** The last step: who it is. Bytes that come meanwhile wait in the socket. */
+  #settle(
+    startup: StartupMessage,
+    greeting: readonly Buffer[],
+    check: () => Identity | Promise<Identity>,
+  ): void {
+    this.#phase = "checking"
+    const accept = (identity: Identity): void =>
+      this.#finish({
+        kind: "session",
+        login: {
+          identity,
+          startup,
+          splitter: this.#splitter,
+          greeting: [...greeting, authenticationOk],
+        },
+      })
+    const refuse = (thrown: unknown): void => {
+      if (this.#isFinished) return
+      for (const message of greeting) this.#socket.write(message)
+      this.#fail(toGatewayError(thrown))
+    }
+    let identity: Identity | Promise<Identity>
+    try {
+      identity = check()
+    } catch (thrown) {
+      refuse(thrown)
+      return
+    }
+    if (!(identity instanceof Promise)) {
+      accept(identity)
+      return
+    }
+    this.#socket.pause()
+    identity.then(accept, refuse)
   }
 
   #fail(error: GatewayError): void {
     if (this.#isFinished) return
     this.#socket.write(errorResponse(errorFields(error, { severity: "FATAL" })))
-    this.#finish({ kind: "failed", error })
+    const { user, database } = this.#startup ?? { user: undefined, database: undefined }
+    this.#finish({ kind: "failed", error, attempt: { user, database } })
   }
 
   #finish(outcome: LoginOutcome): void {
@@ -229,6 +312,16 @@ export class Login {
     if (outcome.kind === "session" || outcome.kind === "tls") this.#socket.pause()
     this.#onOutcome(outcome)
   }
+}
+
+function tlsRequired(): GatewayError {
+  return new GatewayError({
+    sqlState: SqlState.InvalidAuthorizationSpecification,
+    reason: "tls_required",
+    severity: "FATAL",
+    message: "this gateway accepts encrypted connections only",
+    hint: "Connect with sslmode=require or stricter.",
+  })
 }
 
 function unencryptedBytes(): GatewayError {

@@ -202,7 +202,9 @@ function show(name: string, state: SessionState, formats: readonly FormatCode[])
   if (name.toLowerCase() === "sluice.last") return done(lastReportResult(state.lastReport, formats))
   const shown = shownValue(name, state)
   if (shown === undefined) {
-    if (state.origin.rooms.engine === "postgres") return forward
+    // Names under sluice. are the gateway's own: no warehouse is asked for one.
+    const isOwn = name.toLowerCase().startsWith("sluice.")
+    if (state.origin.rooms.engine === "postgres" && !isOwn) return forward
     throw unknownSetting(name)
   }
   return done(

@@ -10,6 +10,25 @@ import type { SessionSettings } from "./settings.ts"
 const notSettings: ReadonlySet<string> = new Set(["user", "database", "options", "replication"])
 
 /**
+ * Carries a signed assertion: a startup parameter or an option, never a setting. No SQL can set it or show it, nothing
+ * forwards it, and the session forgets it once the login is over.
+ */
+const identityParameter = "sluice.identity"
+
+/** The token of a startup packet, or undefined. Two are refused: which of them counts must not depend on their order. */
+export function identityTokenOf(parameters: ReadonlyMap<string, string>): string | undefined {
+  const options = parameters.get("options")
+  const own = parameters.get(identityParameter)
+  if (options === undefined) return own
+  const tokens = optionSettings(options).flatMap(([name, value]) =>
+    name === identityParameter ? [value] : [],
+  )
+  if (own !== undefined) tokens.push(own)
+  if (tokens.length > 1) throw givenTwice()
+  return tokens[0]
+}
+
+/**
  * Applies the startup packet's settings: its own pairs, and `-c name=value` inside `options`. What is not on the allow-list is
  * refused by name, because a client that asked for it must not believe it has it.
  */
@@ -25,6 +44,7 @@ export async function applyStartupSettings(
     ...[...parameters].filter(([name]) => !notSettings.has(name)),
   ]
   for (const [name, value] of asked) {
+    if (name === identityParameter) continue
     const entry = settingRule(name)
     if (entry === undefined) throw refused(name)
     const state = { settings, origin, abort: new AbortScope() }
@@ -58,7 +78,20 @@ function optionSettings(options: string): (readonly [string, string])[] {
   return found
 }
 
-function refused(name: string): GatewayError {
+function givenTwice(): GatewayError {
+  return new GatewayError({
+    sqlState: SqlState.InvalidAuthorizationSpecification,
+    reason: "identity_refused",
+    severity: "FATAL",
+    message: `"${identityParameter}" is given more than once`,
+  })
+}
+
+/** A word that could be a token, which a blank in place of `=` leaves on its own, is not repeated. */
+const tokenLike = /eyJ[\w-]*\.[\w-]+/
+
+function refused(word: string): GatewayError {
+  const name = tokenLike.test(word) ? "***" : word
   return new GatewayError({
     sqlState: SqlState.FeatureNotSupported,
     reason: "startup_setting_refused",

@@ -5,6 +5,7 @@ import { SqlState } from "../core/sql-state.ts"
 import type { StatementClass, TransactionCommand } from "../core/statement.ts"
 import { answer } from "../pipeline/answer.ts"
 import type { Answer, Question } from "../pipeline/question.ts"
+import { checkStillValid } from "./identify.ts"
 import { commandResult } from "./local-result.ts"
 import { ResultCursor } from "./result-cursor.ts"
 import type { RunOutcome, RunRequest } from "./run-outcome.ts"
@@ -13,8 +14,12 @@ import type { SessionState } from "./session-state.ts"
 
 const noRemarks: readonly Remark[] = []
 
-/** The question that a statement of this session is, as the spine takes it. */
+/**
+ * The question that a statement of this session is, as the spine takes it. Refused when the session's token has expired:
+ * what was asked before then, cursors too, is still read to its end.
+ */
 export function questionOf(request: RunRequest, state: SessionState): Question {
+  checkStillValid(state.origin.identity, state.origin.rooms.wallMs)
   return {
     statement: request.statement,
     parseMs: request.parseMs,

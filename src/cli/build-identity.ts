@@ -1,0 +1,35 @@
+import type { Configuration } from "../config/configuration.ts"
+import { KeyRing } from "../identity/key-ring.ts"
+import { TokenVerifier } from "../identity/token-verifier.ts"
+import type { Log } from "../observe/log.ts"
+import type { TokenLogin } from "../session/identify.ts"
+
+/** What checks tokens, with its keys read; undefined when the configuration takes none. Throws `invalid_configuration`. */
+export function buildIdentity(configuration: Configuration, log: Log): TokenLogin | undefined {
+  const { identity, roles } = configuration
+  if (identity === undefined) return undefined
+  const ring = new KeyRing(identity.keys, () => performance.now(), {
+    renewed: (kids) => log.info("identity keys were read anew", { kids }),
+    kept: (problem) =>
+      log.error("identity keys could not be read; the keys before stay in force", { problem }),
+  })
+  const { audience, issuer, userClaim, rolesClaim, rolesDefault } = identity
+  const { clockSkewMs, tokenBytesMax, claimBytesMax, afterExpiry } = identity
+  const verifier = new TokenVerifier(
+    ring,
+    {
+      audiences: [audience],
+      issuer,
+      userClaim,
+      rolesClaim,
+      rolesDefault,
+      rolesKnown: new Set(Object.keys(roles)),
+      clockSkewMs,
+      tokenBytesMax,
+      claimBytesMax,
+      afterExpiry,
+    },
+    () => Date.now(),
+  )
+  return { verifier, requiresTls: identity.requireTls }
+}
