@@ -5,6 +5,7 @@ import { join } from "node:path"
 import { freePort } from "../../test/support/free-port.ts"
 import { serverIds } from "../../test/support/postgres-template.ts"
 import { type PeerProcess, spawnPeer, untilListening } from "./peer-process.ts"
+import type { CertificateFiles } from "./certificate.ts"
 import type { Target } from "./target.ts"
 import type { Warehouse } from "./warehouse.ts"
 
@@ -63,6 +64,7 @@ async function startPeer(init: PeerInit): Promise<Target> {
 export async function startPgBouncer(
   warehouse: Warehouse,
   mode: "transaction" | "session",
+  tls?: CertificateFiles,
 ): Promise<Target> {
   const direct = warehouse.target
   // The stored verifier, not the password: from a password PgBouncer would compute PBKDF2 for every login.
@@ -85,7 +87,7 @@ server_lifetime = 86400
 log_connections = 0
 log_disconnections = 0
 log_stats = 0
-`
+${tls === undefined ? "" : `client_tls_sslmode = allow\nclient_tls_cert_file = ${tls.certFile}\nclient_tls_key_file = ${tls.keyFile}\n`}`
   return startPeer({
     name: mode === "session" ? "pgbouncer session" : "pgbouncer",
     command: "/usr/sbin/pgbouncer",

@@ -18,6 +18,8 @@ export type Load = {
   readonly perSecond?: number
   /** A connection per transaction. */
   readonly isConnecting?: boolean
+  /** libpq's sslmode; without it, no TLS. */
+  readonly sslMode?: "disable" | "require"
   /** Share of transactions whose latency is kept (0..1); all when left out. */
   readonly sample?: number
 }
@@ -82,7 +84,7 @@ export async function pgbench(target: Target, load: Load): Promise<Figures> {
       command: program(),
       args: argumentsFor(target, load),
       cwd: folder,
-      environment: { PGPASSFILE: join(folder, "pgpass"), PGSSLMODE: "disable" },
+      environment: { PGPASSFILE: join(folder, "pgpass"), PGSSLMODE: load.sslMode ?? "disable" },
     })
     const timer = setTimeout(() => void peer.stop("SIGKILL"), load.seconds * 1000 + extraMsMax)
     await peer.ended

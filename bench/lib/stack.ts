@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process"
 import { existsSync } from "node:fs"
 import { fileURLToPath } from "node:url"
+import type { PostgresOptions } from "../../test/support/postgres-server.ts"
 import type { Target } from "./target.ts"
 import { startWarehouse, type Warehouse } from "./warehouse.ts"
 
@@ -24,9 +25,10 @@ export class Stack implements AsyncDisposable {
   static async start(
     packages: readonly string[],
     names: readonly string[] | undefined,
+    warehouse: PostgresOptions = {},
   ): Promise<Stack> {
     execFileSync(installScript, [...packages], { stdio: "inherit" })
-    return new Stack(await startWarehouse(), names)
+    return new Stack(await startWarehouse(warehouse), names)
   }
 
   /** Whether the command line asks for this target; `pgbouncer session` goes with `pgbouncer`. */

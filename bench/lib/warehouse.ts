@@ -1,4 +1,4 @@
-import { startPostgres, type TestPostgres } from "../../test/support/postgres-server.ts"
+import { type PostgresOptions, startPostgres, type TestPostgres } from "../../test/support/postgres-server.ts"
 import type { Target } from "./target.ts"
 
 /** Distinct one-row statements: enough that they are no single entry, few enough that all are cached after a warm-up. */
@@ -29,9 +29,10 @@ ${rowsSql("stream", streamRowCount)}`
 export type Warehouse = { readonly server: TestPostgres; readonly target: Target }
 
 /** A PostgreSQL of its own with the bench's tables; every other target stands in front of it. */
-export async function startWarehouse(): Promise<Warehouse> {
+export async function startWarehouse(options: PostgresOptions = {}): Promise<Warehouse> {
   const server = await startPostgres({
-    settings: { max_connections: "600", shared_buffers: "256MB" },
+    ...options,
+    settings: { max_connections: "600", shared_buffers: "256MB", ...options.settings },
   })
   try {
     await server.run(seedSql)
