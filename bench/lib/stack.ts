@@ -27,7 +27,7 @@ export class Stack implements AsyncDisposable {
     names: readonly string[] | undefined,
     warehouse: PostgresOptions = {},
   ): Promise<Stack> {
-    execFileSync(installScript, [...packages], { stdio: "inherit" })
+    if (packages.length > 0) execFileSync(installScript, [...packages], { stdio: "inherit" })
     return new Stack(await startWarehouse(warehouse), names)
   }
 

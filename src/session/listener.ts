@@ -117,7 +117,10 @@ export class Listener {
         tokens,
         facts: {
           isEncrypted: tls === "inside",
-          address: raw.remoteAddress,
+          // Asked of the kernel only where a rule looks at it.
+          get address() {
+            return raw.remoteAddress
+          },
           certificateSubject: undefined,
         },
         messageBytesMax,
@@ -222,7 +225,7 @@ export class Listener {
     this.#options.events.connectionEnded("accepted")
     session.start([
       ...greeting,
-      ...statusMessages(found.rooms, settings, identity),
+      statusMessages(found.rooms, settings, identity),
       backendKeyData(processId, key),
     ])
   }
@@ -236,25 +239,39 @@ export class Listener {
 /** A connection that breaks before it became a session concerns nobody. */
 function ignore(): void {}
 
+type Greeting = {
+  readonly facts: ReadonlyMap<string, string>
+  readonly user: string
+  readonly isReadOnly: boolean
+  readonly bytes: Buffer
+}
+
+/** The last greeting made for settings that many sessions share: a tool's connections are told the same again and again. */
+const greetings = new WeakMap<ReadonlyMap<string, string>, Greeting>()
+
 /** ParameterStatus as PostgreSQL sends it at login: the warehouse's own facts, with the session's values over them. */
-function statusMessages(
-  rooms: Rooms,
-  settings: SessionSettings,
-  identity: Identity,
-): readonly Buffer[] {
-  const values = new Map(rooms.serverFacts().parameters)
+function statusMessages(rooms: Rooms, settings: SessionSettings, identity: Identity): Buffer {
+  const { user } = identity
+  const facts = rooms.serverFacts().parameters
+  const isReadOnly = !mayWrite(identity, rooms)
+  const known = greetings.get(settings.values)
+  if (known?.facts === facts && known.user === user && known.isReadOnly === isReadOnly)
+    return known.bytes
+  const values = new Map(facts)
   const own: readonly (readonly [string, string])[] = [
     ["server_encoding", values.get("server_encoding") ?? "UTF8"],
     ["integer_datetimes", "on"],
     ["is_superuser", "off"],
-    ["session_authorization", identity.user],
+    ["session_authorization", user],
     ["in_hot_standby", "off"],
-    ["default_transaction_read_only", mayWrite(identity, rooms) ? "off" : "on"],
+    ["default_transaction_read_only", isReadOnly ? "on" : "off"],
   ]
   for (const [name, value] of own) values.set(name, value)
   for (const name of reported) values.set(name, settings.get(name))
   if (values.has("search_path")) values.set("search_path", settings.get("search_path"))
-  return [...values].map(([name, value]) => parameterStatus(name, value))
+  const bytes = Buffer.concat([...values].map(([name, value]) => parameterStatus(name, value)))
+  greetings.set(settings.values, { facts, user, isReadOnly, bytes })
+  return bytes
 }
 
 const reported = [

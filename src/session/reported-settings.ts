@@ -1,34 +1,35 @@
 import { parameterStatus } from "../wire/backend-messages.ts"
 import type { Output } from "./output.ts"
-import { allSettings, type SettingRule } from "./setting-table.ts"
+import { allSettings } from "./setting-table.ts"
 import type { SessionSettings } from "./settings.ts"
+
+const names = allSettings()
+  .filter((rule) => rule.isReported)
+  .map((rule) => rule.name)
+const namesWithPath = [...names, "search_path"]
 
 /** ParameterStatus: tells the client what a SET, a ROLLBACK or a RESET has changed since it was told last (PostgreSQL manual, 54.2.7). */
 export class ReportedSettings {
   readonly #settings: SessionSettings
-  readonly #rules: readonly SettingRule[]
-  readonly #told = new Map<string, string>()
-  /** The values compared last; a change makes a new object. */
-  #compared: ReadonlyMap<string, string>
+  readonly #names: readonly string[]
+  /** What the client knows: the values at the last report, one object until something is set. */
+  #told: ReadonlyMap<string, string>
 
   /** `reportsPath`: PostgreSQL 18 reports search_path as well, and so do we where the warehouse does. */
   constructor(settings: SessionSettings, reportsPath: boolean) {
     this.#settings = settings
-    this.#rules = allSettings().filter(
-      (rule) => rule.isReported || (reportsPath && rule.name === "search_path"),
-    )
-    for (const { name } of this.#rules) this.#told.set(name, settings.get(name))
-    this.#compared = settings.values
+    this.#names = reportsPath ? namesWithPath : names
+    this.#told = settings.values
   }
 
   report(output: Output): void {
-    if (this.#settings.values === this.#compared) return
-    this.#compared = this.#settings.values
-    for (const { name } of this.#rules) {
-      const value = this.#settings.get(name)
-      if (this.#told.get(name) === value) continue
-      this.#told.set(name, value)
-      output.write(parameterStatus(name, value))
+    const { values } = this.#settings
+    const told = this.#told
+    if (values === told) return
+    this.#told = values
+    for (const name of this.#names) {
+      const value = values.get(name.toLowerCase()) ?? ""
+      if (value !== told.get(name.toLowerCase())) output.write(parameterStatus(name, value))
     }
   }
 }

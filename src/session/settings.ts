@@ -20,6 +20,8 @@ export function settingDefaults(warehouse: ReadonlyMap<string, string>): Setting
 /** Views kept for reuse: sessions of one tool use the same few settings, and memo tables key on the digest. */
 const viewsMax = 1_000
 const views = new Map<string, SettingsView>()
+/** Values longer than any tool's are not kept, so that nobody can fill the tables with them. */
+const memoCharsMax = 8_192
 
 function viewOf(values: ReadonlyMap<string, string>, user: string): SettingsView {
   const text = JSON.stringify([user, ...[...values].toSorted(([a], [b]) => (a < b ? -1 : 1))])
@@ -43,8 +45,30 @@ function viewOf(values: ReadonlyMap<string, string>, user: string): SettingsView
     searchPath,
     bytesDigest,
   }
-  views.set(text, view)
+  if (text.length <= memoCharsMax) views.set(text, view)
   return view
+}
+
+/** What a session's settings amount to. Shared by all sessions that set the same over the same defaults; never changed. */
+type Effective = { readonly values: ReadonlyMap<string, string>; readonly view: SettingsView }
+
+/** By defaults, and by what was set over them: a few words, where the effective values are forty. */
+const effectives = new WeakMap<SettingDefaults, Map<string, Effective>>()
+
+function effectiveOf(defaults: SettingDefaults, layer: Layer, user: string): Effective {
+  let known = effectives.get(defaults)
+  if (known === undefined) {
+    known = new Map()
+    effectives.set(defaults, known)
+  }
+  const text = JSON.stringify([user, ...layer.session, 0, ...layer.local])
+  const found = known.get(text)
+  if (found !== undefined) return found
+  const values = new Map([...defaults, ...layer.session, ...layer.local])
+  const made = { values, view: viewOf(values, user) }
+  if (known.size >= viewsMax) known.clear()
+  if (text.length <= memoCharsMax) known.set(text, made)
+  return made
 }
 
 /** One level of settings: what SET left, and what SET LOCAL laid over it until the transaction ends. */
@@ -54,6 +78,7 @@ type Layer = {
 }
 
 const nothing: ReadonlyMap<string, string> = new Map()
+const nothingSet: Layer = { session: nothing, local: nothing }
 
 /**
  * The virtual settings of one session with PostgreSQL's transactional semantics (manual, SET): ROLLBACK undoes a SET, SET
@@ -62,11 +87,10 @@ const nothing: ReadonlyMap<string, string> = new Map()
 export class SessionSettings {
   readonly #defaults: SettingDefaults
   readonly #user: string
-  #layer: Layer = { session: nothing, local: nothing }
+  #layer: Layer = nothingSet
   /** What RESET goes back to: the values of the startup packet. */
   #startup: ReadonlyMap<string, string> = nothing
-  #view: SettingsView | undefined
-  #shown: ReadonlyMap<string, string> | undefined
+  #effective: Effective | undefined
 
   constructor(defaults: SettingDefaults, user: string) {
     this.#defaults = defaults
@@ -75,13 +99,16 @@ export class SessionSettings {
 
   /** Effective values of all settings of the table, by lower-case name. */
   get values(): ReadonlyMap<string, string> {
-    this.#shown ??= new Map([...this.#defaults, ...this.#layer.session, ...this.#layer.local])
-    return this.#shown
+    return this.#current.values
   }
 
   get view(): SettingsView {
-    this.#view ??= viewOf(this.values, this.#user)
-    return this.#view
+    return this.#current.view
+  }
+
+  get #current(): Effective {
+    this.#effective ??= effectiveOf(this.#defaults, this.#layer, this.#user)
+    return this.#effective
   }
 
   get(name: string): string {
@@ -96,8 +123,8 @@ export class SessionSettings {
       this.#change({ ...this.#layer, local: new Map([...this.#layer.local, [name, chosen]]) })
       return
     }
-    const local = new Map(this.#layer.local)
-    local.delete(name)
+    let { local } = this.#layer
+    if (local.has(name)) local = new Map([...local].filter(([other]) => other !== name))
     this.#change({ session: new Map([...this.#layer.session, [name, chosen]]), local })
   }
 
@@ -152,8 +179,7 @@ export class SessionSettings {
 
   #change(layer: Layer): void {
     this.#layer = layer
-    this.#view = undefined
-    this.#shown = undefined
+    this.#effective = undefined
   }
 }
 

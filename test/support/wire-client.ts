@@ -2,6 +2,7 @@ import { once } from "node:events"
 import { createConnection, type Socket } from "node:net"
 import {
   cancel,
+  password,
   saslInitialResponse,
   saslResponse,
   startup,
@@ -118,7 +119,7 @@ export class WireClient {
       const message = await this.read()
       seen.push(message)
       if (message.type === "E") throw new LoginRefused(readFields(message.body))
-      if (message.type === "R") await this.#authenticate(message.body, scram)
+      if (message.type === "R") await this.#authenticate(message.body, scram, options.password ?? "")
       if (message.type === "K") {
         this.processId = message.body.readInt32BE(0)
         this.secretKey = message.body.subarray(4)
@@ -128,10 +129,11 @@ export class WireClient {
     this.loginMessages = seen
   }
 
-  async #authenticate(body: Buffer, scram: ScramClient): Promise<void> {
+  async #authenticate(body: Buffer, scram: ScramClient, secret: string): Promise<void> {
     const code = body.readInt32BE(0)
     const data = body.subarray(4)
-    if (code === 10) this.send(saslInitialResponse("SCRAM-SHA-256", scram.first()))
+    if (code === 3) this.send(password(secret))
+    else if (code === 10) this.send(saslInitialResponse("SCRAM-SHA-256", scram.first()))
     else if (code === 11) this.send(saslResponse(await scram.final(data)))
     else if (code === 12) scram.verify(data)
     else if (code !== 0) throw new Error(`authentication request ${code} is unknown to this client`)

@@ -1,0 +1,151 @@
+import { deepEqual, equal, throws } from "node:assert/strict"
+import { before, describe, it } from "node:test"
+import { applyStartupSettings, identityTokenOf } from "../../../src/session/startup-settings.ts"
+import {
+  type ConnectionFacts,
+  type PasswordLogin,
+  type UserRecord,
+  Users,
+} from "../../../src/session/users.ts"
+import { makeVerifier } from "../../../src/wire/scram.ts"
+
+const near: ConnectionFacts = {
+  isEncrypted: true,
+  address: "10.1.2.3",
+  certificateSubject: undefined,
+}
+
+describe("the account of a startup packet's user", () => {
+  let users: Users
+  let record: (name: string, changed?: Partial<UserRecord>) => UserRecord
+  before(async () => {
+    const verifier = await makeVerifier("x", 1)
+    record = (name, changed = {}) => ({
+      name,
+      verifier,
+      roles: ["r"],
+      claims: {},
+      databases: undefined,
+      ...changed,
+    })
+    users = new Users([
+      record("alice"),
+      record("gate", {
+        trustUserFrom: "startup_user",
+        trustedAddresses: ["10.0.0.0/8", "fd00::/8"],
+        databases: ["mart"],
+        userRoles: { carol: ["finance"] },
+      }),
+      record("badge", {
+        trustUserFrom: "startup_user",
+        trustedCertificate: "CN=superset",
+        trustedAddresses: ["192.168.0.0/16"],
+      }),
+      record("nothing", { trustUserFrom: "startup_user" }),
+    ])
+  })
+
+  const cases: readonly (readonly [
+    title: string,
+    user: string,
+    changed: Partial<ConnectionFacts> & { readonly database?: string },
+    found: string,
+  ])[] = [
+    ["a configured user is itself", "alice", {}, "alice"],
+    ["the trusting account is itself", "gate", {}, "gate"],
+    ["an unknown user is named by the account", "dave", {}, "gate names dave"],
+    ["also over IPv6", "dave", { address: "fd00::1" }, "gate names dave"],
+    ["also where IPv4 shows as IPv6", "dave", { address: "::ffff:10.9.9.9" }, "gate names dave"],
+    ["not from elsewhere", "dave", { address: "11.0.0.1" }, "nobody"],
+    ["not from elsewhere by IPv6", "dave", { address: "fe80::1" }, "nobody"],
+    ["not from an address that is not known", "dave", { address: undefined }, "nobody"],
+    ["not without TLS", "dave", { isEncrypted: false }, "nobody"],
+    ["not on another database", "dave", { database: "hr" }, "nobody"],
+    ["not with control characters", "da\u0007ve", {}, "nobody"],
+    ["not with a name of 256 characters", "d".repeat(256), {}, "nobody"],
+    [
+      "by address and certificate where both are asked for",
+      "dave",
+      { address: "192.168.1.1", certificateSubject: "CN=superset" },
+      "badge names dave",
+    ],
+    ["not by the address alone", "dave", { address: "192.168.1.1" }, "nobody"],
+    [
+      "not by another certificate",
+      "dave",
+      { address: "192.168.1.1", certificateSubject: "CN=superset2" },
+      "nobody",
+    ],
+    [
+      "not by the certificate alone",
+      "dave",
+      { address: "11.0.0.1", certificateSubject: "CN=superset" },
+      "nobody",
+    ],
+  ]
+  for (const [title, user, changed, found] of cases)
+    it(title, () => {
+      const { database = "mart", ...facts } = changed
+      const account = users.accountOf(user, database, { ...near, ...facts })
+      const shown =
+        account.kind !== "password"
+          ? account.kind
+          : account.identity.source === "startup_user"
+            ? `${account.entry.identity.user} names ${account.identity.user}`
+            : account.identity.user
+      equal(shown, found)
+    })
+
+  it("has the user's own roles in place of the account's", () => {
+    const rolesOf = (user: string): unknown => {
+      const account = users.accountOf(user, "mart", near)
+      return account.kind === "password" ? account.identity.roles : undefined
+    }
+    deepEqual([rolesOf("carol"), rolesOf("dave"), rolesOf("__proto__")], [["finance"], ["r"], ["r"]])
+  })
+
+  it("is a token where the database takes tokens as passwords, and never a configured user's", () => {
+    const kinds = (rule: PasswordLogin): unknown[] =>
+      ["alice", "dave", "erin"].map(
+        (user) => new Users([record("alice")], rule).accountOf(user, "mart", near).kind,
+      )
+    deepEqual(kinds({ databases: ["mart"] }), ["password", "token", "token"])
+    deepEqual(kinds({ databases: ["mart"], users: ["dave", "alice"] }), ["password", "token", "nobody"])
+    deepEqual(kinds({ databases: ["hr"] }), ["password", "nobody", "nobody"])
+  })
+})
+
+describe("the token of a startup packet", () => {
+  const found: readonly (readonly [parameters: Record<string, string>, token: string | undefined])[] = [
+    [{}, undefined],
+    [{ options: "-c search_path=a" }, undefined],
+    [{ options: "-c sluice.identity=a.b-c_d.e" }, "a.b-c_d.e"],
+    [{ options: "-csluice.identity=x -c search_path=a" }, "x"],
+    [{ options: "--sluice.identity=x" }, "x"],
+    [{ "sluice.identity": "x" }, "x"],
+    [{ options: "-c sluice.identity=" }, ""],
+  ]
+  for (const [parameters, token] of found)
+    it(`is ${token ?? "none"} in ${JSON.stringify(parameters)}`, () => {
+      equal(identityTokenOf(new Map(Object.entries(parameters))), token)
+    })
+
+  const twice = [
+    { options: "-c sluice.identity=x -c sluice.identity=x" },
+    { options: "-c sluice.identity=x", "sluice.identity": "y" },
+  ]
+  for (const parameters of twice)
+    it(`is refused when given twice: ${JSON.stringify(parameters)}`, () => {
+      throws(() => identityTokenOf(new Map(Object.entries(parameters))), /given more than once/)
+    })
+
+  it("is no setting: what applies settings passes it over", async () => {
+    const untouchable = { keepAsStartup: () => {} } as unknown as Parameters<typeof applyStartupSettings>[1]
+    const origin = {} as Parameters<typeof applyStartupSettings>[2]
+    const parameters = new Map([
+      ["sluice.identity", "x"],
+      ["options", "-c sluice.identity=y"],
+    ])
+    await applyStartupSettings(parameters, untouchable, origin)
+  })
+})
