@@ -54,12 +54,8 @@ const miss = `\\set once random(1, 9000000000000000000)\n${turns(chart.replace("
 
 const options = benchOptions()
 
-function loads(): NamedLoad[] {
-  const one = (
-    kind: "hit" | "miss",
-    sslMode: "disable" | "require",
-    clients: number,
-  ): NamedLoad => ({
+function load(kind: "hit" | "miss", sslMode: "disable" | "require", clients: number): NamedLoad {
+  return {
     name: `${kind}, ${sslMode === "require" ? "TLS" : "no TLS"}, ${clients} client${clients === 1 ? "" : "s"}`,
     script: kind === "hit" ? hit : miss,
     protocol: "simple",
@@ -67,23 +63,23 @@ function loads(): NamedLoad[] {
     sslMode,
     seconds: options.seconds,
     isConnecting: true,
-  })
-  return (["hit", "miss"] as const).flatMap((kind) =>
-    (["disable", "require"] as const).flatMap((sslMode) => [
-      one(kind, sslMode, 1),
-      one(kind, sslMode, 8),
-    ]),
-  )
+  }
 }
+
+const loads = (["hit", "miss"] as const).flatMap((kind) =>
+  (["disable", "require"] as const).flatMap((sslMode) => [
+    load(kind, sslMode, 1),
+    load(kind, sslMode, 8),
+  ]),
+)
 
 const columns = ["direct", "pgbouncer", "pgbouncer session", "floor", "sluice"] as const
 
-function row(measurements: readonly Measurement[], load: string): string[] {
-  const rate = (name: string): number =>
-    find(measurements, load, name)?.perSecond ?? Number.NaN
+function row(measurements: readonly Measurement[], name: string): string[] {
+  const rate = (target: string): number => find(measurements, name, target)?.perSecond ?? Number.NaN
   return [
-    load,
-    ...columns.map((name) => figure(rate(name))),
+    name,
+    ...columns.map((target) => figure(rate(target))),
     ratio(rate("sluice"), rate("direct")),
     ratio(rate("sluice"), rate("pgbouncer")),
     ratio(rate("sluice"), rate("floor")),
@@ -95,7 +91,7 @@ function tables(measurements: readonly Measurement[]): Table[] {
     {
       title: `Chart loads per second, median of ${options.rounds}`,
       head: ["load", ...columns, "sluice : direct", ": pgbouncer", ": floor"],
-      rows: loads().map((load) => row(measurements, load.name)),
+      rows: loads.map(({ name }) => row(measurements, name)),
     },
   ]
 }
@@ -120,9 +116,7 @@ try {
   )
   const targets: readonly (Target | undefined)[] = [
     direct,
-    await stack.add("pgbouncer", () =>
-      startPgBouncer(stack.warehouse, "transaction", certificate),
-    ),
+    await stack.add("pgbouncer", () => startPgBouncer(stack.warehouse, "transaction", certificate)),
     await stack.add("pgbouncer session", () =>
       startPgBouncer(stack.warehouse, "session", certificate),
     ),
@@ -138,11 +132,11 @@ try {
       : undefined,
   ]
   const measurements: Measurement[] = []
-  for (const load of loads()) {
+  for (const one of loads) {
     const entries: Entry[] = targets
       .filter((target) => target !== undefined)
-      .filter((target) => target.name !== "floor" || load.sslMode === "disable")
-      .map((target) => ({ target, load }))
+      .filter((target) => target.name !== "floor" || one.sslMode === "disable")
+      .map((target) => ({ target, load: one }))
     measurements.push(...(await inRounds(entries, options.rounds)))
   }
   const noisiest = Math.max(...measurements.map((one) => one.spread))

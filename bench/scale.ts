@@ -19,7 +19,12 @@ async function connectTo(target: Target): Promise<WireClient> {
   const { port, user, password, database } = target
   const client = await WireClient.connect({ port, user, password, database, waitMsMax: 60_000 })
   // A session that has worked and stands idle, as a pool keeps it.
-  for (const sql of ["BEGIN", "SET search_path = bench", "SELECT name FROM points WHERE id = 1", "ROLLBACK"])
+  for (const sql of [
+    "BEGIN",
+    "SET search_path = bench",
+    "SELECT name FROM points WHERE id = 1",
+    "ROLLBACK",
+  ])
     await client.query(query(sql))
   return client
 }
@@ -76,7 +81,9 @@ try {
     process.stderr.write(`${sessions} sessions are open\n`)
   }
   const alive = await Promise.all(
-    clients.filter((_, index) => index % 100 === 0).map((client) => client.query(query("SELECT 1"))),
+    clients
+      .filter((_, index) => index % 100 === 0)
+      .map((client) => client.query(query("SELECT 1"))),
   )
   if (alive.length === 0) throw new Error("no session was asked")
   await publish(

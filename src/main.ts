@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs"
 import { createSecureContext } from "node:tls"
-import { type Built, buildRooms } from "./cli/build-rooms.ts"
 import { buildIdentity } from "./cli/build-identity.ts"
+import { type Built, buildRooms } from "./cli/build-rooms.ts"
 import { makeProgram } from "./cli/program.ts"
 import type { RunningGateway } from "./cli/running-gateway.ts"
 import type { Configuration } from "./config/configuration.ts"

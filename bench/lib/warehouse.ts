@@ -1,4 +1,8 @@
-import { type PostgresOptions, startPostgres, type TestPostgres } from "../../test/support/postgres-server.ts"
+import {
+  type PostgresOptions,
+  startPostgres,
+  type TestPostgres,
+} from "../../test/support/postgres-server.ts"
 import type { Target } from "./target.ts"
 
 /** Distinct one-row statements: enough that they are no single entry, few enough that all are cached after a warm-up. */

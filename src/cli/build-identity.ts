@@ -1,11 +1,15 @@
 import type { Configuration } from "../config/configuration.ts"
 import { KeyRing } from "../identity/key-ring.ts"
+import type { VerificationKey } from "../identity/keys.ts"
 import { TokenVerifier } from "../identity/token-verifier.ts"
 import type { Log } from "../observe/log.ts"
 import type { TokenLogin } from "../session/identify.ts"
 
 /** What checks tokens, with its keys read; undefined when the configuration takes none. Throws `invalid_configuration`. */
-export function buildIdentity(configuration: Configuration, log: Log): TokenLogin | undefined {
+export function buildIdentity(
+  configuration: Configuration,
+  log: Log,
+): (TokenLogin & { readonly keys: () => readonly VerificationKey[] }) | undefined {
   const { identity, roles } = configuration
   if (identity === undefined) return undefined
   const ring = new KeyRing(identity.keys, () => performance.now(), {
@@ -31,5 +35,5 @@ export function buildIdentity(configuration: Configuration, log: Log): TokenLogi
     },
     () => Date.now(),
   )
-  return { verifier, requiresTls: identity.requireTls }
+  return { verifier, requiresTls: identity.requireTls, keys: () => ring.keys }
 }

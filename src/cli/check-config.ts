@@ -2,6 +2,8 @@ import { loadConfiguration } from "../config/load.ts"
 import { redactConfiguration } from "../config/redact.ts"
 import type { Environment } from "../config/substitute.ts"
 import { GatewayError } from "../core/errors.ts"
+import { createLog } from "../observe/log.ts"
+import { buildIdentity } from "./build-identity.ts"
 import type { Terminal } from "./terminal.ts"
 
 export type CheckConfigOptions = {
@@ -11,13 +13,16 @@ export type CheckConfigOptions = {
 }
 
 /**
- * `sluice check-config`: reads the file as `serve` would and lists every problem with its line. With
+ * `sluice check-config`: reads the file as `serve` would, keys of tokens included, and lists every problem with its line. With
  * `--print-effective-config` the whole configuration, defaults included and secrets hidden, goes to standard output as
  * JSON, which is YAML too. Gives the exit code: 0 good, 1 not.
  */
 export function checkConfigCommand(terminal: Terminal, options: CheckConfigOptions): number {
   try {
     const configuration = loadConfiguration(options.path, options.environment)
+    const identity = buildIdentity(configuration, createLog({ level: "error", format: "pretty" }))
+    for (const { kid, algorithm } of identity?.keys() ?? [])
+      terminal.messages.write(`identity key ${kid ?? "without kid"}: ${algorithm}\n`)
     if (options.printsEffectiveConfig)
       terminal.output.write(`${JSON.stringify(redactConfiguration(configuration), null, 2)}\n`)
     else terminal.messages.write(`${options.path}: ok\n`)

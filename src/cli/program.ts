@@ -4,6 +4,7 @@ import { checkConfigCommand, describeConfigurationError } from "./check-config.t
 import { demoCommand } from "./demo.ts"
 import { demoLoadCommand } from "./demo-load.ts"
 import { explainCommand } from "./explain.ts"
+import { identityCheckCommand } from "./identity-check.ts"
 import type { StartGateway } from "./running-gateway.ts"
 import { serveCommand } from "./serve.ts"
 import { processTerminal } from "./terminal.ts"
@@ -71,6 +72,13 @@ export function makeProgram(start: StartGateway, version: string): Command {
     .option("--json", "print JSON", false)
     .action(async (sql: string, options) =>
       guarded(() => explainCommand(sql, options, processTerminal)),
+    )
+  program
+    .command("identity-check")
+    .description("show what the gateway makes of an identity token read from standard input")
+    .requiredOption("--config <file>", "configuration file")
+    .action(async ({ config }: { config: string }) =>
+      guarded(() => identityCheckCommand({ config, environment: process.env }, processTerminal)),
     )
   program
     .command("verifier")

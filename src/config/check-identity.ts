@@ -58,7 +58,8 @@ function checkTokens(
     )
   const { passwordLogin } = identity
   if (passwordLogin === undefined) return
-  if (listen.tls === undefined) report(["identity", "passwordLogin"], "needs TLS: configure listen.tls")
+  if (listen.tls === undefined)
+    report(["identity", "passwordLogin"], "needs TLS: configure listen.tls")
   for (const [index, database] of passwordLogin.databases.entries())
     if (!databases.has(database))
       report(["identity", "passwordLogin", "databases", index], "names no database of this file")

@@ -257,11 +257,15 @@ const user = z.strictObject({
     .min(1, "must name at least one network")
     .optional()
     .meta({ description: "Networks that trustUserFrom is limited to." }),
-  trustedCertificate: text("Client certificate's subject that trustUserFrom is limited to, such as CN=superset.").optional(),
+  trustedCertificate: text(
+    "Client certificate's subject that trustUserFrom is limited to, such as CN=superset.",
+  ).optional(),
   userRoles: z
     .record(z.string(), z.array(z.string()).min(1, "must name at least one role"))
     .optional()
-    .meta({ description: "Roles of single users in place of the account's own; for trustUserFrom." }),
+    .meta({
+      description: "Roles of single users in place of the account's own; for trustUserFrom.",
+    }),
 })
 
 const cache = z

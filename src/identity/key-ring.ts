@@ -109,11 +109,13 @@ export class KeyRing {
       const stamp = stamps.join()
       if (stamp === this.#stamp) return
       const texts = await Promise.all(
-        this.#sources.map(({ from }) =>
+        this.#sources.map(async ({ from }) =>
           from.kind === "text" ? from.text : readFile(from.path, "utf8"),
         ),
       )
-      this.#keys = together(this.#sources.map((source, index) => keysOf(source, texts[index] ?? "")))
+      this.#keys = together(
+        this.#sources.map((source, index) => keysOf(source, texts[index] ?? "")),
+      )
       this.#stamp = stamp
       this.generation += 1
       this.#events.renewed(this.#keys.map(({ kid }) => kid ?? ""))

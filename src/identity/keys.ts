@@ -102,8 +102,15 @@ function keyOfSet(item: unknown): VerificationKey[] {
   if (algorithm === undefined || !isForSignatures || isOther) return []
   if (algorithm === "EdDSA" && jwk.crv !== "Ed25519") return []
   const kid = typeof jwk.kid === "string" ? jwk.kid : undefined
+  const secret: unknown = jwk.k
   if (algorithm === "HS256")
-    return [{ kid, algorithm, key: secretKey(Buffer.from(String(jwk.k ?? ""), "base64url")) }]
+    return [
+      {
+        kid,
+        algorithm,
+        key: secretKey(Buffer.from(typeof secret === "string" ? secret : "", "base64url")),
+      },
+    ]
   if (jwk.d !== undefined)
     throw new KeyProblem("holds a private key; the gateway needs the public one only")
   return [{ kid, algorithm, key: checked(algorithm, publicKey({ key: jwk, format: "jwk" })) }]

@@ -37,11 +37,16 @@ export function identify(request: IdentifyRequest): Identity | Promise<Identity>
   if (identity.source === "startup_user") return identity
   if (mode === "required") throw identityRequired(`account "${identity.user}" must bring a token`)
   if (request.isRequired && mode !== "own")
-    throw identityRequired(`the database takes end users only, and "${identity.user}" is not marked as one`)
+    throw identityRequired(
+      `the database takes end users only, and "${identity.user}" is not marked as one`,
+    )
   return identity
 }
 
-function checkToken(token: string, request: IdentifyRequest): VerifiedToken | Promise<VerifiedToken> {
+function checkToken(
+  token: string,
+  request: IdentifyRequest,
+): VerifiedToken | Promise<VerifiedToken> {
   const { identity, mode, tokens, facts } = request
   const account = identity.account ?? identity.user
   if (tokens === undefined) throw identityRefused("the configuration has no section identity")

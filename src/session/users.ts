@@ -86,7 +86,8 @@ export class Users {
       const identity: Identity = Object.freeze({ user: name, roles, claims })
       const entry = { identity, verifier, databases, identityMode: record.identity }
       this.#entries.set(name, entry)
-      if (record.trustUserFrom === "startup_user") this.#trusting.push(trustingAccount(entry, record))
+      if (record.trustUserFrom === "startup_user")
+        this.#trusting.push(trustingAccount(entry, record))
     }
     this.#passwordLogin = passwordLogin
     const [first] = this.#entries.values()

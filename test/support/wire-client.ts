@@ -119,7 +119,8 @@ export class WireClient {
       const message = await this.read()
       seen.push(message)
       if (message.type === "E") throw new LoginRefused(readFields(message.body))
-      if (message.type === "R") await this.#authenticate(message.body, scram, options.password ?? "")
+      if (message.type === "R")
+        await this.#authenticate(message.body, scram, options.password ?? "")
       if (message.type === "K") {
         this.processId = message.body.readInt32BE(0)
         this.secretKey = message.body.subarray(4)

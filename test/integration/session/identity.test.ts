@@ -25,7 +25,8 @@ const [keyFile, certFile] = ["server.key", "server.crt"].map((name) =>
 const password = "service password"
 const ed = edKey("ed-1")
 const next = edKey("ed-2")
-const shared = secretKey("a shared secret of at least 32 bytes", "hs-1")
+const secretText = "a shared secret of at least 32 bytes"
+const shared = secretKey(secretText, "hs-1")
 
 const now = (): number => Math.floor(Date.now() / 1000)
 const payload = (changed: object = {}): object => ({
@@ -39,11 +40,14 @@ const payload = (changed: object = {}): object => ({
 const indented = (pem: string, by: number): string =>
   pem.trimEnd().replaceAll("\n", `\n${" ".repeat(by)}`)
 
+function keyEntry(one: SigningKey): string {
+  const pem = indented(one.publicPem, 8)
+  return `    - kid: ${one.kid}\n      algorithm: EdDSA\n      publicKey: |\n        ${pem}`
+}
+
 async function configuration(uri: string): Promise<string> {
   const verifier = await makeVerifier(password)
   const own = `verifier: "${verifier}", roles: [everything]`
-  const key = (one: SigningKey): string =>
-    `    - kid: ${one.kid}\n      algorithm: EdDSA\n      publicKey: |\n        ${indented(one.publicPem, 8)}`
   return `listen: { host: 127.0.0.1, port: 0, tls: { certFile: "${certFile}", keyFile: "${keyFile}" } }
 warehouses:
   warehouse: { engine: postgres, uri: "${uri}" }
@@ -53,9 +57,9 @@ identity:
   audience: sluice
   clockSkewMs: 0
   keys:
-${key(ed)}
-${key(next)}
-    - { kid: hs-1, algorithm: HS256, secret: "${String(shared.key)}" }
+${keyEntry(ed)}
+${keyEntry(next)}
+    - { kid: hs-1, algorithm: HS256, secret: "${secretText}" }
   passwordLogin: { databases: [tokens] }
 users:
   reader: { ${own} }
@@ -76,6 +80,23 @@ roles:
 log: { level: info }
 `
 }
+
+async function refusal(connecting: Promise<WireClient>): Promise<readonly unknown[]> {
+  try {
+    await connecting
+  } catch (error) {
+    if (!(error instanceof LoginRefused)) throw error
+    const { S, C, M } = error.fields
+    return [S, C, M]
+  }
+  throw new Error("the login was accepted")
+}
+
+const wrongPassword = (user: string): unknown[] => [
+  "FATAL",
+  "28P01",
+  `password authentication failed for user "${user}"`,
+]
 
 describe("who a session is", () => {
   let postgres: TestPostgres
@@ -122,24 +143,8 @@ describe("who a session is", () => {
   const withToken = (token: string, changed: Partial<ConnectOptions> = {}): Promise<WireClient> =>
     secure({ parameters: { options: `-c sluice.identity=${token}` }, ...changed })
 
-  async function refusal(connecting: Promise<WireClient>): Promise<readonly unknown[]> {
-    try {
-      await connecting
-    } catch (error) {
-      if (!(error instanceof LoginRefused)) throw error
-      const { S, C, M } = error.fields
-      return [S, C, M]
-    }
-    throw new Error("the login was accepted")
-  }
-
   const notAccepted = ["FATAL", "28000", "the identity token was not accepted"]
   const needed = ["FATAL", "28000", "this connection needs an identity token"]
-  const wrongPassword = (user: string): unknown[] => [
-    "FATAL",
-    "28P01",
-    `password authentication failed for user "${user}"`,
-  ]
   const whoami = "SELECT current_user"
   const secret = "SELECT word FROM lab.secret"
 
@@ -173,10 +178,30 @@ describe("who a session is", () => {
     cause: string,
   ])[] = [
     ["of an unknown key", () => makeToken(payload(), edKey("ed-9")), {}, 'unknown kid \\"ed-9\\"'],
-    ["of a user whose account brings none", () => makeToken(payload(), ed), { user: "reader" }, 'account \\"reader\\" may not bring tokens'],
-    ["of an account that is an end user", () => makeToken(payload(), ed), { user: "etl" }, 'account \\"etl\\" may not bring tokens'],
-    ["of a trusting account that is not said to bring any", () => makeToken(payload(), ed), { user: "dave" }, 'account \\"impersonator\\" may not bring tokens'],
-    ["for another audience", () => makeToken(payload({ aud: "x" }), ed), {}, 'claim \\"aud\\" has another value'],
+    [
+      "of a user whose account brings none",
+      () => makeToken(payload(), ed),
+      { user: "reader" },
+      'account \\"reader\\" may not bring tokens',
+    ],
+    [
+      "of an account that is an end user",
+      () => makeToken(payload(), ed),
+      { user: "etl" },
+      'account \\"etl\\" may not bring tokens',
+    ],
+    [
+      "of a trusting account that is not said to bring any",
+      () => makeToken(payload(), ed),
+      { user: "dave" },
+      'account \\"impersonator\\" may not bring tokens',
+    ],
+    [
+      "for another audience",
+      () => makeToken(payload({ aud: "x" }), ed),
+      {},
+      'claim \\"aud\\" has another value',
+    ],
   ]
   for (const [title, token, changed, cause] of refused)
     it(`refuses a token ${title}, and tells the operator why`, async () => {
@@ -216,7 +241,10 @@ describe("who a session is", () => {
     deepEqual(await refusal(secure({ user: "strict" })), needed)
     for (const user of ["reader", "superset"])
       deepEqual(await refusal(secure({ user, database: "people" })), needed)
-    for (const changed of [{ user: "etl", database: "people" }, { user: "dave", database: "people" }])
+    for (const changed of [
+      { user: "etl", database: "people" },
+      { user: "dave", database: "people" },
+    ])
       deepEqual(await ask(await secure(changed), whoami), [[changed.user]])
     const token = makeToken(payload(), ed)
     for (const changed of [{ user: "strict" }, { database: "people" }])
@@ -265,6 +293,9 @@ describe("who a session is", () => {
     )
   })
 
+  const login = (token: string, changed: Partial<ConnectOptions> = {}): Promise<WireClient> =>
+    secure({ user: "alice", password: token, database: "tokens", ...changed })
+
   describe("with a trusted startup user", () => {
     it("is the user that the account names, with default roles or the user's own", async () => {
       const dave = await secure({ user: "dave" })
@@ -285,9 +316,6 @@ describe("who a session is", () => {
   })
 
   describe("with a token as password", () => {
-    const login = (token: string, changed: Partial<ConnectOptions> = {}): Promise<WireClient> =>
-      secure({ user: "alice", password: token, database: "tokens", ...changed })
-
     it("is the token's user, under that very name", async () => {
       const client = await login(makeToken(payload(), ed))
       deepEqual(await ask(client, whoami), [["alice"]])
