@@ -177,7 +177,7 @@ function identityKey(
   resolver: Resolver,
   path: KeyPath,
   parsed: ParsedIdentity["keys"][number],
-): IdentityKey[] {
+): IdentityKey {
   const { algorithm } = parsed
   const [wanted, other] =
     algorithm === "HS256" ? (["secret", "publicKey"] as const) : (["publicKey", "secret"] as const)
@@ -186,13 +186,12 @@ function identityKey(
       resolver.report([...path, key], `is not for ${algorithm}, which takes ${wanted}`)
   const inline = parsed[wanted]
   const file = parsed[`${wanted}File`]
-  const text = resolver.requiredSecret(path, wanted, { inline, file })
-  if (text === undefined) return []
+  const text = resolver.requiredSecret(path, wanted, { inline, file }) ?? ""
   const from =
     file === undefined
       ? ({ kind: "text", text } as const)
       : ({ kind: "file", path: resolver.absolute(file) } as const)
-  return [{ kid: parsed.kid, algorithm, from }]
+  return { kid: parsed.kid, algorithm, from }
 }
 
 function identity(
@@ -201,7 +200,7 @@ function identity(
 ): IdentityConfiguration | undefined {
   if (parsed === undefined) return undefined
   const { keys: parsedKeys, jwksFile, ...rest } = parsed
-  const keys = parsedKeys.flatMap((key, index) =>
+  const keys = parsedKeys.map((key, index) =>
     identityKey(resolver, ["identity", "keys", index], key),
   )
   if (jwksFile !== undefined) {
