@@ -18,6 +18,7 @@ import { needsDirect } from "./direct/needs-direct.ts"
 import { openDirect } from "./direct/open.ts"
 import { ExtendedQuery } from "./extended-query.ts"
 import { probeHalfOpen } from "./half-open-probe.ts"
+import { checkStillValid } from "./identify.ts"
 import { NamedObjects } from "./named-objects.ts"
 import { Output } from "./output.ts"
 import { type Phase, phaseAfter, phaseAfterError, step } from "./phases.ts"
@@ -54,6 +55,9 @@ export type SessionInit = {
   readonly limits: SessionLimits
   readonly events: SessionEvents
 }
+
+/** Query, Parse, Bind and FunctionCall: what asks something new on a connection that is forwarded. */
+const questionTypes: ReadonlySet<number> = new Set([0x51, 0x50, 0x42, 0x46])
 
 /**
  * One authenticated connection, from its first ReadyForQuery to its end. Messages are handled one after another in the
@@ -241,6 +245,15 @@ export class Session implements Cancellable {
   /** The frame that the splitter has found, to the warehouse. */
   #forward(direct: DirectSession): undefined | Promise<void> {
     const { type, bytes, start, end } = this.#splitter
+    if (questionTypes.has(type)) {
+      const { identity, rooms } = this.#state.origin
+      try {
+        checkStillValid(identity, rooms.wallMs)
+      } catch (thrown) {
+        this.#end(toGatewayError(thrown))
+        return undefined
+      }
+    }
     return direct.take(type, bytes, start, end)
   }
 

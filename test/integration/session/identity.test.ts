@@ -75,6 +75,7 @@ users:
     userRoles: { carol: [finance] }
 roles:
   everything: { relations: { allow: ["*"] } }
+  writer: { relations: { allow: ["*"] }, write: true }
   analyst: { relations: { allow: ["lab.*"], deny: ["lab.secret"] } }
   finance: { relations: { allow: ["lab.secret"] } }
 log: { level: info }
@@ -295,6 +296,18 @@ describe("who a session is", () => {
 
   const login = (token: string, changed: Partial<ConnectOptions> = {}): Promise<WireClient> =>
     secure({ user: "alice", password: token, database: "tokens", ...changed })
+
+  it("ends at its next question after the token has expired when it writes, and writes nothing more", async () => {
+    const token = makeToken(payload({ sub: "wanda", roles: ["writer"], exp: now() + 2 }), ed)
+    const client = await withToken(token)
+    await client.query(query("BEGIN"))
+    await client.query(query("CREATE TEMP TABLE mine AS SELECT 1 AS n"))
+    deepEqual(await ask(client, "SELECT n FROM mine"), [["1"]])
+    await sleep(3_100)
+    client.send(query("INSERT INTO mine VALUES (2)"))
+    const [fields] = errors(await client.readUntilClosed())
+    deepEqual([fields?.["S"], fields?.["C"]], ["FATAL", "28000"])
+  })
 
   describe("with a trusted startup user", () => {
     it("is the user that the account names, with default roles or the user's own", async () => {

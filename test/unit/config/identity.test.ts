@@ -138,6 +138,15 @@ describe("a configuration of identities", () => {
   })
 })
 
+function terminal(input: string) {
+  const [output, messages] = [new PassThrough(), new PassThrough()]
+  return {
+    terminal: { input: Readable.from([Buffer.from(input)]), output, messages },
+    output: () => String(output.read() ?? ""),
+    messages: () => String(messages.read() ?? ""),
+  }
+}
+
 describe("keys and tokens at the command line", () => {
   const folder = mkdtempSync(join(tmpdir(), "sluice-identity-"))
   after(() => rmSync(folder, { recursive: true, force: true }))
@@ -149,15 +158,6 @@ describe("keys and tokens at the command line", () => {
     `${minimal}identity: { audience: sluice, requireTls: false, keys: [{ kid: "2026-11", algorithm: EdDSA, publicKeyFile: key.pem }] }\n`,
   )
   const variables = { ...environment, SUPERSET_VERIFIER: verifier }
-
-  function terminal(input: string) {
-    const [output, messages] = [new PassThrough(), new PassThrough()]
-    return {
-      terminal: { input: Readable.from([Buffer.from(input)]), output, messages },
-      output: () => String(output.read() ?? ""),
-      messages: () => String(messages.read() ?? ""),
-    }
-  }
 
   it("check-config names the keys, and refuses one that is none", () => {
     const good = terminal("")
