@@ -62,7 +62,34 @@ export type SessionCommand =
       readonly count: number
       readonly isMove: boolean
     }
+  | { readonly kind: "unlisten" }
   | { readonly kind: "facts"; readonly columns: readonly FactColumn[] }
+
+/** EXECUTE as written: argument trees in order. */
+export type ExecuteCall = {
+  readonly name: string
+  readonly arguments: readonly Ast[]
+  /** Where a sub-select stands among them, which may be none: characters from 1, in the client's whole text. */
+  readonly subquery: number | undefined
+}
+
+export type CopySource =
+  /** `COPY (query)`: the query as a statement of its own; its offset points into the same client text. */
+  | { readonly kind: "query"; readonly query: Statement }
+  /** `COPY table [(columns)]`: rows of that table alone, without its children. */
+  | {
+      readonly kind: "table"
+      readonly relation: RelationRef
+      readonly columns: readonly string[] | undefined
+    }
+
+/** One option of COPY as written. A list is that of FORCE_QUOTE; its `*` is a text. */
+export type CopyOption = {
+  readonly name: string
+  readonly value: string | readonly string[] | undefined
+  /** Characters from 1, in the client's whole text. */
+  readonly position: number
+}
 
 /** One column of a SELECT that only asks about the session (`select current_schema()`): the session answers it itself. */
 export type FactColumn = {
@@ -82,6 +109,8 @@ export type FactColumn = {
         readonly value: string
         readonly isLocal: boolean
       }
+    /** pg_advisory_unlock_all(): a session here never holds a lock, so that there is nothing to do. */
+    | { readonly kind: "no_locks" }
 }
 
 /** What a read does, as far as the text alone can tell. */
@@ -110,7 +139,7 @@ export type ReadTraits = {
 
 /**
  * What a statement is. `read` runs on the warehouse and may be cached; `explain` runs there and may not; `cursor` opens a
- * read under a name; `session` and `transaction` are answered by the session; `write` and `refused` end in an error.
+ * read under a name, `prepare` keeps a statement under one, `execute` runs it, `copy` sends a read's rows as COPY does; `session` and `transaction` are answered by the session; `write` and `refused` end in an error.
  */
 export type StatementClass =
   | { readonly kind: "empty" }
@@ -121,9 +150,25 @@ export type StatementClass =
       readonly name: string
       readonly isHeld: boolean
       readonly isScroll: boolean
+      readonly isNoScroll: boolean
       readonly isBinary: boolean
       /** The cursor's query as a statement of its own; its offset points into the same client text. */
       readonly query: Statement
+    }
+  | {
+      readonly kind: "prepare"
+      readonly name: string
+      /** Trees of the type names declared, in order. */
+      readonly types: readonly Ast[]
+      readonly query: Statement
+    }
+  | { readonly kind: "execute"; readonly call: ExecuteCall }
+  /** `prefix` is the text in front of EXECUTE: with the prepared statement's text behind it, it is the EXPLAIN that is meant. */
+  | { readonly kind: "explain_execute"; readonly prefix: string; readonly call: ExecuteCall }
+  | {
+      readonly kind: "copy"
+      readonly source: CopySource
+      readonly options: readonly CopyOption[]
     }
   | { readonly kind: "session"; readonly command: SessionCommand }
   | { readonly kind: "transaction"; readonly command: TransactionCommand }

@@ -39,6 +39,7 @@ export function judge(
         `cannot execute ${statement.command} in a read-only transaction`,
       )
     case "refused":
+      if (statementClass.construct.startsWith("COPY TO ")) return serverSideCopy(statementClass)
       return refused(
         SqlState.FeatureNotSupported,
         "construct_unsupported",
@@ -50,6 +51,11 @@ export function judge(
       return judgeRead(statementClass.traits, relations, policy)
     case "cursor":
       return judge(statementClass.query, relations, policy)
+    // What they send to the warehouse is judged as a statement of its own.
+    case "prepare":
+    case "execute":
+    case "explain_execute":
+    case "copy":
     case "empty":
     case "session":
     case "transaction":
@@ -57,6 +63,19 @@ export function judge(
     default:
       return unreachable(statementClass)
   }
+}
+
+/** PostgreSQL's words to a role without the right to write files (DoCopy, copy.c). */
+function serverSideCopy({ construct }: { readonly construct: string }): Verdict {
+  const isProgram = construct === "COPY TO PROGRAM"
+  return refused(
+    SqlState.InsufficientPrivilege,
+    "function_not_allowed",
+    isProgram
+      ? "permission denied to COPY to or from an external program"
+      : "permission denied to COPY to a file",
+    "Anyone can COPY to stdout or from stdin. psql's \\copy command also works for anyone.",
+  )
 }
 
 function judgeRead(traits: ReadTraits, relations: RelationsRead, policy: EffectivePolicy): Verdict {
@@ -67,6 +86,14 @@ function judgeRead(traits: ReadTraits, relations: RelationsRead, policy: Effecti
       "function_not_allowed",
       `permission denied for function ${forbidden.name}`,
       "The gateway refuses functions that read data or reach systems past the relations a statement names.",
+    )
+  const own = relations.named.find((name) => sessionViews.has(name))
+  if (own !== undefined)
+    return refused(
+      SqlState.FeatureNotSupported,
+      "construct_unsupported",
+      `${own.slice("pg_catalog.".length)} is not supported by this gateway`,
+      "It would show the gateway's own connection: prepared statements and cursors of a session live in the gateway.",
     )
   // A view does not launder a denied table: everything it shows is checked against the denials, too.
   const denied =
@@ -102,6 +129,12 @@ const privateCatalogueRelations: ReadonlySet<string> = new Set([
   "pg_catalog.pg_ident_file_mappings",
   "pg_catalog.pg_subscription",
   "pg_catalog.pg_foreign_server",
+])
+
+/** Views of what a connection of the warehouse holds, which is not what the client's session holds. */
+const sessionViews: ReadonlySet<string> = new Set([
+  "pg_catalog.pg_prepared_statements",
+  "pg_catalog.pg_cursors",
 ])
 
 export function isPublicCatalogue(name: RelationName): boolean {

@@ -24,7 +24,11 @@ export function describeLocal(
       return localResult(factColumns(command.columns), [], { tag: "SELECT 0", formats }).description
     case "fetch": {
       if (command.isMove) return undefined
-      const { description } = state.cursors.get(command.cursor).result
+      const portal = state.cursors.find(command.cursor) ?? state.objects.findPortal(command.cursor)
+      const description =
+        portal !== undefined && "prepared" in portal
+          ? portal.run?.outcome.result.description
+          : state.cursors.get(command.cursor).rows.description
       return description === undefined || formats.length === 0
         ? description
         : changeFormats(description, formats)

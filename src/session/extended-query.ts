@@ -7,6 +7,7 @@ import { describe } from "../pipeline/describe.ts"
 import {
   bindComplete,
   closeComplete,
+  commandComplete,
   emptyQueryResponse,
   noData,
   parameterDescription,
@@ -21,6 +22,8 @@ import type {
   ParseMessage,
 } from "../wire/frontend-messages.ts"
 import { changeFormats, checkResultFormats, columnCount } from "../wire/rows.ts"
+import { questionOf } from "./ask.ts"
+import { FetchedRows } from "./cursor-rows.ts"
 import type { Delivery } from "./delivery.ts"
 import { describeLocal } from "./describe-local.ts"
 import {
@@ -29,10 +32,13 @@ import {
   type Portal,
   type PreparedStatement,
 } from "./named-objects.ts"
+import { executedStatement } from "./prepare-command.ts"
 import { ResultCursor } from "./result-cursor.ts"
 import type { RunOutcome } from "./run-outcome.ts"
+import { cursorExists } from "./session-errors.ts"
 import type { SessionState } from "./session-state.ts"
-import { questionOf, runStatement, transactionFailed } from "./statement-runner.ts"
+import type { SqlCursor } from "./sql-cursors.ts"
+import { runStatement, transactionFailed } from "./statement-runner.ts"
 
 /**
  * The extended protocol (PostgreSQL manual, 54.2.3). Describe of a portal that was not run yet is held back until the next
@@ -93,11 +99,14 @@ export class ExtendedQuery {
           reason: "protocol_violation",
           message: `bind message supplies ${message.values.length} parameters, but prepared statement "${prepared.name}" requires ${expected}`,
         })
+      if (prepared.describedColumns !== undefined)
+        checkResultFormats(message.resultFormats, prepared.describedColumns)
       const parameters: Parameters = {
         types: prepared.describedTypes ?? prepared.parameterTypes,
         formats: message.parameterFormats,
         values: message.values,
       }
+      if (this.#state.cursors.find(message.portal) !== undefined) throw cursorExists(message.portal)
       this.#objects.addPortal({
         name: message.portal,
         prepared,
@@ -118,7 +127,7 @@ export class ExtendedQuery {
       // A cursor of DECLARE is a portal, too: psycopg describes it so.
       const cursor = this.#state.cursors.find(message.name)
       if (cursor !== undefined) {
-        this.#writeDescription(cursor.result.description)
+        this.#writeDescription(cursor.rows.description)
         return undefined
       }
       const portal = this.#objects.portal(message.name)
@@ -132,6 +141,9 @@ export class ExtendedQuery {
 
   /** Execute is the one message before which an owed description of the same portal need not be settled. */
   execute(message: ExecuteMessage): void | Promise<void> {
+    const cursor = this.#state.cursors.find(message.portal)
+    if (cursor !== undefined)
+      return this.#settled(() => this.#executeCursor(cursor, message.rowsMax))
     const portal = this.#objects.portal(message.portal)
     if (this.#owedDescription !== undefined && this.#owedDescription !== portal)
       return this.#settled(() => this.#execute(portal, message.rowsMax))
@@ -143,7 +155,9 @@ export class ExtendedQuery {
   close(message: CloseMessage): void | Promise<void> {
     return this.#settled(() => {
       if (message.target === "statement") this.#objects.closePrepared(message.name)
-      else this.#objects.closePortal(message.name)
+      else if (this.#state.cursors.find(message.name) === undefined)
+        this.#objects.closePortal(message.name)
+      else this.#state.cursors.close(message.name)
       this.#delivery.output.write(closeComplete)
       return undefined
     })
@@ -168,10 +182,14 @@ export class ExtendedQuery {
   }
 
   async #describePortal(portal: Portal): Promise<void> {
-    const { statement } = portal.prepared
     if (this.#state.mustSpool) await this.#state.spool()
+    const { statement, types } = executedStatement(portal.prepared, this.#state)
     if (statement === undefined) return this.#writeDescription(undefined)
-    const described = await describe(this.#question(portal, statement), this.#state.origin.rooms)
+    if (!asksForData(statement))
+      return this.#writeDescription(describeLocal(statement, this.#state, portal.formats))
+    const parameters = types === undefined ? portal.parameters : { types, formats: [], values: [] }
+    const question = this.#question({ ...portal, parameters }, statement)
+    const described = await describe(question, this.#state.origin.rooms)
     const { rowDescription } = described
     if (rowDescription !== undefined)
       checkResultFormats(portal.formats, columnCount(rowDescription))
@@ -181,10 +199,10 @@ export class ExtendedQuery {
   }
 
   #describeStatement(prepared: PreparedStatement): void | Promise<void> {
-    const { statement } = prepared
     const { output } = this.#delivery
     // A statement that returns rows cannot be described in a failed transaction; PostgreSQL lets the others be.
-    this.#checkNotFailed(statement)
+    this.#checkNotFailed(prepared.statement)
+    const { statement, types } = executedStatement(prepared, this.#state)
     if (statement === undefined || !asksForData(statement)) {
       output.write(parameterDescription(prepared.parameterTypes))
       this.#writeDescription(
@@ -196,7 +214,7 @@ export class ExtendedQuery {
       {
         statement,
         parseMs: prepared.parseMs,
-        parameters: { types: prepared.parameterTypes, formats: [], values: [] },
+        parameters: { types: types ?? prepared.parameterTypes, formats: [], values: [] },
         formats: [],
       },
       this.#state,
@@ -206,8 +224,11 @@ export class ExtendedQuery {
       ? this.#state.spool().then(() => describe(question, rooms))
       : describe(question, rooms)
     const send = (ready: Awaited<typeof described>): void => {
-      prepared.describedTypes = ready.parameterTypes
-      output.write(parameterDescription(ready.parameterTypes))
+      // An EXECUTE has no parameters of its own.
+      if (types === undefined) prepared.describedTypes = ready.parameterTypes
+      if (ready.rowDescription !== undefined)
+        prepared.describedColumns = columnCount(ready.rowDescription)
+      output.write(parameterDescription(types === undefined ? ready.parameterTypes : []))
       this.#writeDescription(ready.rowDescription)
     }
     return described instanceof Promise ? described.then(send) : send(described)
@@ -257,11 +278,13 @@ export class ExtendedQuery {
     const go = (outcome: RunOutcome): void | Promise<void> => {
       if (statement.class.kind === "session")
         deallocatePrepared(statement.class.command, this.#objects)
-      checkFormats(portal, outcome)
-      if (isDescriptionOwed) this.#writeDescription(outcome.result.description)
+      const isCopy = statement.class.kind === "copy"
+      if (!isCopy) checkFormats(portal, outcome)
+      // CopyOutResponse, which stands in the place of a description, is part of COPY's own answer, and all of its rows come at once.
+      if (isDescriptionOwed || isCopy) this.#writeDescription(outcome.result.description)
       const run = { outcome, cursor: new ResultCursor(outcome.result) }
       portal.run = run
-      return this.#send(portal, run, rowsMax)
+      return this.#send(portal, run, isCopy ? 0 : rowsMax)
     }
     return started instanceof Promise ? started.then(go) : go(started)
   }
@@ -287,6 +310,22 @@ export class ExtendedQuery {
     return typeof sent === "number" ? finish(sent) : sent.then(finish)
   }
 
+  /** A cursor of DECLARE is a portal: Execute hands out its next rows. */
+  async #executeCursor({ name, rows }: SqlCursor, rowsMax: number): Promise<void> {
+    if (this.#state.transaction.status === "E") throw transactionFailed()
+    const count = rowsMax === 0 ? Number.POSITIVE_INFINITY : rowsMax
+    const fetched = new FetchedRows(rows, {
+      kind: "fetch",
+      cursor: name,
+      direction: "forward",
+      count,
+      isMove: false,
+    })
+    const { output } = this.#delivery
+    const sent = await new ResultCursor(fetched).send(output, Number.POSITIVE_INFINITY)
+    output.write(sent === count ? portalSuspended : commandComplete(`SELECT ${sent}`))
+  }
+
   #checkNotFailed(statement: Statement | undefined): void {
     if (this.#state.transaction.status !== "E" || statement === undefined) return
     if (statement.class.kind === "transaction") {
@@ -306,7 +345,7 @@ function checkFormats({ formats }: Portal, { result }: RunOutcome): void {
 /** True for what is described by the warehouse. What is refused says so when it is executed, as a write does in PostgreSQL. */
 function asksForData(statement: Statement | undefined): boolean {
   const kind = statement?.class.kind
-  return kind === "read" || kind === "explain"
+  return kind === "read" || kind === "explain" || kind === "execute"
 }
 
 function parameterCountOf(prepared: PreparedStatement): number {

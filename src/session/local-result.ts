@@ -8,6 +8,7 @@ const types = {
   name: { oid: 19, size: 64 },
   int4: { oid: 23, size: 4 },
   int8: { oid: 20, size: 8 },
+  void: { oid: 2278, size: 4 },
   float8: { oid: 701, size: 8 },
 } as const
 
@@ -37,7 +38,8 @@ function formatOf(formats: readonly FormatCode[], index: number): FormatCode {
 
 function encode(value: LocalValue, type: keyof typeof types, format: FormatCode): Buffer | null {
   if (value === null) return null
-  if (format === 0 || type === "text" || type === "name") return Buffer.from(String(value))
+  if (format === 0 || type === "text" || type === "name" || type === "void")
+    return Buffer.from(String(value))
   const bytes = Buffer.alloc(type === "int4" ? 4 : 8)
   if (type === "int4") bytes.writeInt32BE(Number(value))
   else if (type === "int8") bytes.writeBigInt64BE(BigInt(value))

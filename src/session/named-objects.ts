@@ -2,8 +2,10 @@ import { GatewayError } from "../core/errors.ts"
 import type { FormatCode, Parameters } from "../core/parameters.ts"
 import { SqlState } from "../core/sql-state.ts"
 import type { SessionCommand, Statement } from "../core/statement.ts"
+import type { CursorRows } from "./cursor-rows.ts"
 import type { ResultCursor } from "./result-cursor.ts"
 import type { RunOutcome } from "./run-outcome.ts"
+import { cursorExists } from "./session-errors.ts"
 
 /** What Parse made. */
 export type PreparedStatement = {
@@ -15,6 +17,8 @@ export type PreparedStatement = {
   readonly parameterTypes: readonly number[]
   /** As Describe answered them: what a client then sends in binary is of these types. */
   describedTypes: readonly number[] | undefined
+  /** Columns of its rows, once Describe told them: result formats of a Bind are checked against them. */
+  describedColumns?: number
 }
 
 /** What Bind made, and how far Execute has come with it. */
@@ -23,6 +27,8 @@ export type Portal = {
   readonly prepared: PreparedStatement
   readonly parameters: Parameters
   readonly formats: readonly FormatCode[]
+  /** Set by the first FETCH of SQL that names it. */
+  rows?: CursorRows
   /** Set by the first Execute. */
   run: { readonly outcome: RunOutcome; readonly cursor: ResultCursor } | undefined
   /** True once its end was sent: executed again, it has no rows left (PostgreSQL manual, 54.2.3). */
@@ -51,6 +57,10 @@ export class NamedObjects {
       })
     this.#checkRoom(this.#prepared.size, "prepared statements")
     this.#prepared.set(prepared.name, prepared)
+  }
+
+  findPrepared(name: string): PreparedStatement | undefined {
+    return this.#prepared.get(name)
   }
 
   prepared(name: string): PreparedStatement {
@@ -86,12 +96,7 @@ export class NamedObjects {
 
   addPortal(portal: Portal): void {
     if (portal.name === "") this.closePortal("")
-    else if (this.#portals.has(portal.name))
-      throw new GatewayError({
-        sqlState: SqlState.DuplicateCursor,
-        reason: "duplicate_name",
-        message: `cursor "${portal.name}" already exists`,
-      })
+    else if (this.#portals.has(portal.name)) throw cursorExists(portal.name)
     this.#checkRoom(this.#portals.size, "portals")
     this.#portals.set(portal.name, portal)
   }
@@ -120,6 +125,11 @@ export class NamedObjects {
   closePortals(): void {
     if (this.#portals.size === 0) return
     for (const name of this.#portals.keys()) this.closePortal(name)
+  }
+
+  /** CLOSE ALL; the unnamed portal may be the one that runs it. */
+  closeNamedPortals(): void {
+    for (const name of this.#portals.keys()) if (name !== "") this.closePortal(name)
   }
 
   /** Portals whose unread rows hold a lease. */

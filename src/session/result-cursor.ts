@@ -15,7 +15,6 @@ export class ResultCursor {
   readonly #stream: RowStream | undefined
   readonly #rest: RowBatch[] = []
   #nextBatch = 0
-  #lastTaken: RowBatch | undefined
   /** True once `take` was called. */
   hasMoved = false
   #completion: Completion | undefined
@@ -25,6 +24,11 @@ export class ResultCursor {
     if ("next" in result) this.#stream = result
     else this.#stored = result
     this.description = result.description
+  }
+
+  /** True for a stored result: its rows stay in memory whoever reads them. */
+  get isStored(): boolean {
+    return this.#stored !== undefined
   }
 
   /** True when no row is left and the result is known to be whole. */
@@ -52,7 +56,8 @@ export class ResultCursor {
   /** The command tag after `rowsSent` rows of one run: PostgreSQL counts the rows of that run, not of the whole result. */
   tag(rowsSent: number): string {
     const tag = this.#completion?.tag ?? "SELECT 0"
-    return tag.startsWith("SELECT ") ? `SELECT ${rowsSent}` : tag
+    if (tag.startsWith("SELECT ")) return `SELECT ${rowsSent}`
+    return tag.startsWith("FETCH ") ? `FETCH ${rowsSent}` : tag
   }
 
   get notices(): readonly Buffer[] {
@@ -134,18 +139,9 @@ export class ResultCursor {
   /** The next rows, at most `rowsMax`; undefined at the end. For FETCH, whose rows flow on as another statement's result. */
   async take(rowsMax: number): Promise<RowBatch | undefined> {
     this.hasMoved = true
-    const batch =
-      this.#stored === undefined
-        ? await this.#takeStream(rowsMax)
-        : this.#takeStored(this.#stored, rowsMax)
-    this.#lastTaken = batch
-    return batch
-  }
-
-  /** The row taken last, for FETCH 0; undefined before the first and behind the last. */
-  get currentRow(): RowBatch | undefined {
-    const batch = this.#lastTaken
-    return batch === undefined ? undefined : splitRows(batch, batch.rowCount - 1)[1]
+    return this.#stored === undefined
+      ? this.#takeStream(rowsMax)
+      : this.#takeStored(this.#stored, rowsMax)
   }
 
   /**

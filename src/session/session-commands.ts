@@ -5,13 +5,12 @@ import type { RowStream, StoredResult } from "../core/result.ts"
 import { SqlState } from "../core/sql-state.ts"
 import type { FactColumn, SessionCommand, TransactionMode } from "../core/statement.ts"
 import { checkedSetting } from "../pipeline/check-setting.ts"
+import { closeCursor, fetchCommand } from "./cursor-commands.ts"
 import { lastReportResult } from "./last-report.ts"
 import { commandResult, type LocalColumn, type LocalValue, localResult } from "./local-result.ts"
-import type { ResultCursor } from "./result-cursor.ts"
 import type { SessionState } from "./session-state.ts"
 import { type SettingRule, settingRule, valuesOfText } from "./setting-table.ts"
 import { unknownSetting } from "./setting-values.ts"
-import { FetchedRows, forwardOnly, inFormats } from "./sql-cursors.ts"
 
 /** What a session command gives back; `forward` asks for the statement to be run on the warehouse after all. */
 export type CommandOutcome =
@@ -61,13 +60,23 @@ export function runSessionCommand(
     case "deallocate":
       return done(commandResult(command.name === undefined ? "DEALLOCATE ALL" : "DEALLOCATE"))
     case "close_cursor":
-      state.cursors.close(command.name)
+      closeCursor(command.name, state)
       return done(commandResult(command.name === undefined ? "CLOSE CURSOR ALL" : "CLOSE CURSOR"))
     case "fetch":
-      return fetch(command, state, formats)
+      return fetched(fetchCommand(command, state, formats))
+    case "unlisten":
+      return done(commandResult("UNLISTEN"))
     default:
       return unreachable(command)
   }
+}
+
+function fetched(rows: RowStream | Promise<RowStream>): CommandOutcome | Promise<CommandOutcome> {
+  return rows instanceof Promise ? fetchedLater(rows) : done(rows)
+}
+
+async function fetchedLater(rows: Promise<RowStream>): Promise<CommandOutcome> {
+  return done(await rows)
 }
 
 function changeable(name: string): SettingRule {
@@ -221,6 +230,7 @@ const factTypes: Readonly<Record<FactColumn["fact"]["kind"], LocalColumn["type"]
   backend_pid: "int4",
   current_setting: "text",
   set_config: "text",
+  no_locks: "void",
 }
 
 export function factColumns(columns: readonly FactColumn[]): readonly LocalColumn[] {
@@ -260,6 +270,8 @@ function factValue(column: FactColumn, state: SessionState): LocalValue | Promis
     case "current_user":
     case "session_user":
       return state.origin.identity.user
+    case "no_locks":
+      return ""
     case "backend_pid":
       return state.origin.processId
     case "current_setting": {
@@ -300,25 +312,6 @@ function discard(target: string, state: SessionState): CommandOutcome {
     state.settings.resetAll()
   }
   return done(commandResult(`DISCARD ${target.toUpperCase()}`))
-}
-
-function fetch(
-  command: Extract<SessionCommand, { kind: "fetch" }>,
-  state: SessionState,
-  formats: readonly FormatCode[],
-): CommandOutcome | Promise<CommandOutcome> {
-  const cursor = state.cursors.get(command.cursor)
-  const staysPut = command.direction === "relative" && command.count === 0
-  if ((command.direction !== "forward" && !staysPut) || command.count < 0) throw forwardOnly()
-  const rowsOf = (result: ResultCursor): CommandOutcome =>
-    done(new FetchedRows(result, command.count, command.isMove))
-  // A simple FETCH names no formats and takes the cursor's own.
-  const isOtherFormat = formats.length > 0 && isBinary(formats) !== isBinary(cursor.formats)
-  return isOtherFormat ? inFormats(cursor, formats).then(rowsOf) : rowsOf(cursor.result)
-}
-
-function isBinary(formats: readonly FormatCode[]): boolean {
-  return formats.includes(1)
 }
 
 function askedTogether(): GatewayError {

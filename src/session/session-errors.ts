@@ -49,3 +49,12 @@ export function functionCallRefused(): GatewayError {
     hint: "Call the function by SELECT.",
   })
 }
+
+/** Cursors of DECLARE and portals of Bind share their names. */
+export function cursorExists(name: string): GatewayError {
+  return new GatewayError({
+    sqlState: SqlState.DuplicateCursor,
+    reason: "duplicate_name",
+    message: `cursor "${name}" already exists`,
+  })
+}

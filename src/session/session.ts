@@ -392,6 +392,7 @@ export class Session implements Cancellable {
       return undefined
     }
     this.#state.transaction.fail()
+    if (!this.#state.transaction.isExplicit) this.#state.cursors.rollback()
     this.#output.write(errorResponse(errorFields(error)))
     this.#phase = phaseAfterError(message)
     if (this.#phase === "ready") this.#ready()

@@ -61,8 +61,12 @@ function runFrom(
     if (pending !== undefined)
       return pending.then(() => runFrom(index + 1, script, state, delivery))
   }
-  state.transaction.endImplicit()
-  return undefined
+  const { cursors, transaction, limits } = state
+  if (transaction.isExplicit || cursors.isEmpty) {
+    transaction.endImplicit()
+    return undefined
+  }
+  return cursors.commit(limits.spoolBytesMax).then(() => transaction.endImplicit())
 }
 
 function runOne(

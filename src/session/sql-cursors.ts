@@ -1,24 +1,25 @@
 import { GatewayError } from "../core/errors.ts"
 import type { FormatCode } from "../core/parameters.ts"
-import type { Completion, RowBatch, RowStream } from "../core/result.ts"
 import { SqlState } from "../core/sql-state.ts"
+import type { CursorRows } from "./cursor-rows.ts"
 import type { ResultCursor } from "./result-cursor.ts"
+import { cursorExists } from "./session-errors.ts"
 
 export type SqlCursor = {
   readonly name: string
   readonly isHeld: boolean
   /** Of the rows as they are now; a first FETCH may ask for others. */
   formats: readonly FormatCode[]
-  result: ResultCursor
+  rows: CursorRows
   /** Runs the cursor's query again for rows in other formats. */
-  readonly reopen: (formats: readonly FormatCode[]) => Promise<ResultCursor>
+  readonly reopen: (formats: readonly FormatCode[]) => Promise<CursorRows>
   /** True once the transaction that declared it WITH HOLD has committed: a later ROLLBACK leaves it open. */
   isKept: boolean
   /** Savepoints open when it was declared: ROLLBACK TO an earlier one closes it. */
   depth: number
 }
 
-/** Cursors of DECLARE (PostgreSQL manual, DECLARE, FETCH): forward only, each a result that stands still between two FETCHes. */
+/** Cursors of DECLARE (PostgreSQL manual, DECLARE, FETCH): each a result that stands still between two FETCHes. */
 export class SqlCursors {
   readonly #cursors = new Map<string, SqlCursor>()
   readonly #cursorsMax: number
@@ -28,12 +29,7 @@ export class SqlCursors {
   }
 
   checkFree(name: string): void {
-    if (this.#cursors.has(name))
-      throw new GatewayError({
-        sqlState: SqlState.DuplicateCursor,
-        reason: "duplicate_name",
-        message: `cursor "${name}" already exists`,
-      })
+    if (this.#cursors.has(name)) throw cursorExists(name)
     if (this.#cursors.size >= this.#cursorsMax)
       throw new GatewayError({
         sqlState: SqlState.ProgramLimitExceeded,
@@ -66,7 +62,7 @@ export class SqlCursors {
     const closing = name === undefined ? [...this.#cursors.values()] : [this.get(name)]
     for (const cursor of closing) {
       this.#cursors.delete(cursor.name)
-      cursor.result[Symbol.dispose]()
+      cursor.rows.source[Symbol.dispose]()
     }
   }
 
@@ -75,7 +71,7 @@ export class SqlCursors {
     for (const cursor of this.#cursors.values()) {
       if (!cursor.isHeld) this.close(cursor.name)
       else if (!cursor.isKept) {
-        await cursor.result.spool(spoolBytesMax)
+        await cursor.rows.source.spool(spoolBytesMax)
         cursor.isKept = true
       }
     }
@@ -104,55 +100,8 @@ export class SqlCursors {
   /** Results that still hold a lease. */
   get streaming(): readonly ResultCursor[] {
     return [...this.#cursors.values()]
-      .map((cursor) => cursor.result)
+      .map((cursor) => cursor.rows.source)
       .filter((result) => result.holdsStream)
-  }
-}
-
-/** The rows of one FETCH, or with `isMove` only their count. */
-export class FetchedRows implements RowStream {
-  readonly description: Buffer | undefined
-  readonly #source: ResultCursor
-  readonly #isMove: boolean
-  #rowsLeft: number
-  #rowCount = 0
-  /** FETCH 0 fetches the row again on which the cursor stands (PostgreSQL manual, FETCH). */
-  #again: RowBatch | undefined
-
-  constructor(source: ResultCursor, rowsMax: number, isMove: boolean) {
-    this.#source = source
-    this.#rowsLeft = rowsMax
-    this.#isMove = isMove
-    this.description = isMove ? undefined : source.description
-    this.#again = rowsMax === 0 ? source.currentRow : undefined
-  }
-
-  async next(): Promise<RowBatch | undefined> {
-    const again = this.#again
-    if (again !== undefined) {
-      this.#again = undefined
-      this.#rowCount = 1
-      if (!this.#isMove) return again
-    }
-    for (;;) {
-      if (this.#rowsLeft === 0) return undefined
-      const batch = await this.#source.take(this.#rowsLeft)
-      if (batch === undefined) {
-        this.#rowsLeft = 0
-        return undefined
-      }
-      this.#rowsLeft -= batch.rowCount
-      this.#rowCount += batch.rowCount
-      if (!this.#isMove) return batch
-    }
-  }
-
-  get completion(): Completion {
-    return { tag: `${this.#isMove ? "MOVE" : "FETCH"} ${this.#rowCount}`, notices: [] }
-  }
-
-  [Symbol.dispose](): void {
-    // The cursor stays open: what was not fetched is the next FETCH's.
   }
 }
 
@@ -163,8 +112,8 @@ export class FetchedRows implements RowStream {
 export async function inFormats(
   cursor: SqlCursor,
   formats: readonly FormatCode[],
-): Promise<ResultCursor> {
-  if (cursor.result.hasMoved)
+): Promise<CursorRows> {
+  if (cursor.rows.source.hasMoved)
     throw new GatewayError({
       sqlState: SqlState.FeatureNotSupported,
       reason: "cursor_position",
@@ -172,18 +121,8 @@ export async function inFormats(
       hint: "Ask for one format in all FETCHes, or declare the cursor BINARY.",
     })
   const reopened = await cursor.reopen(formats)
-  cursor.result[Symbol.dispose]()
-  cursor.result = reopened
+  cursor.rows.source[Symbol.dispose]()
+  cursor.rows = reopened
   cursor.formats = formats
   return reopened
-}
-
-/** PostgreSQL's answer to a backward FETCH on a cursor that was not declared SCROLL. */
-export function forwardOnly(): GatewayError {
-  return new GatewayError({
-    sqlState: SqlState.ObjectNotInPrerequisiteState,
-    reason: "cursor_position",
-    message: "cursor can only scan forward",
-    hint: "Declare it with SCROLL option to enable backward scan.",
-  })
 }

@@ -1,38 +1,17 @@
 import { GatewayError, unreachable } from "../core/errors.ts"
-import type { FormatCode } from "../core/parameters.ts"
 import type { Remark } from "../core/remark.ts"
 import { SqlState } from "../core/sql-state.ts"
 import type { StatementClass, TransactionCommand } from "../core/statement.ts"
-import { answer } from "../pipeline/answer.ts"
-import type { Answer, Question } from "../pipeline/question.ts"
-import { checkStillValid } from "./identify.ts"
+import { ask } from "./ask.ts"
+import { runCopy } from "./copy-command.ts"
+import { openCursor } from "./cursor-commands.ts"
 import { commandResult } from "./local-result.ts"
-import { ResultCursor } from "./result-cursor.ts"
+import { executedRequest, explainedRequest, prepare } from "./prepare-command.ts"
 import type { RunOutcome, RunRequest } from "./run-outcome.ts"
 import { type CommandOutcome, readOnlyRemark, runSessionCommand } from "./session-commands.ts"
 import type { SessionState } from "./session-state.ts"
 
 const noRemarks: readonly Remark[] = []
-
-/**
- * The question that a statement of this session is, as the spine takes it. Refused when the session's token has expired:
- * what was asked before then, cursors too, is still read to its end.
- */
-export function questionOf(request: RunRequest, state: SessionState): Question {
-  checkStillValid(state.origin.identity, state.origin.rooms.wallMs)
-  return {
-    statement: request.statement,
-    parseMs: request.parseMs,
-    parameters: request.parameters,
-    resultFormats: request.formats,
-    identity: state.origin.identity,
-    settings: state.settings.view,
-    caching: state.caching,
-    statementTimeoutMs: state.statementTimeoutMs,
-    transaction: state.scope,
-    abort: state.abort,
-  }
-}
 
 /**
  * Runs one statement of a session: what concerns the session itself is done here, what asks for data goes through the
@@ -55,9 +34,28 @@ export function runStatement(
     }
     case "cursor":
       return openCursor(request, statementClass, state)
+    case "prepare":
+      return prepare(request, statementClass, state)
+    case "execute":
+      return runExecuted(executedRequest(statementClass.call, request, state), state)
+    case "explain_execute":
+      return explainedRequest(statementClass, request, state).then((ready) =>
+        runStatement(ready, state),
+      )
+    case "copy":
+      return runCopy(request, statementClass, state)
     default:
       return ask(request, state)
   }
+}
+
+function runExecuted(
+  request: RunRequest | Promise<RunRequest>,
+  state: SessionState,
+): RunOutcome | Promise<RunOutcome> {
+  return request instanceof Promise
+    ? request.then((ready) => runStatement(ready, state))
+    : runStatement(request, state)
 }
 
 function commandOutcome(
@@ -67,23 +65,6 @@ function commandOutcome(
 ): RunOutcome | Promise<RunOutcome> {
   if (outcome.kind === "forward") return ask(request, state)
   return { result: outcome.result, report: undefined, remarks: outcome.remarks }
-}
-
-function ask(request: RunRequest, state: SessionState): RunOutcome | Promise<RunOutcome> {
-  if (state.scope !== undefined) state.scope.hasQueried = true
-  const asked = state.mustSpool
-    ? state.spool().then(() => answer(questionOf(request, state), state.origin.rooms))
-    : answer(questionOf(request, state), state.origin.rooms)
-  return asked instanceof Promise
-    ? asked.then((ready) => answerOutcome(ready, state))
-    : answerOutcome(asked, state)
-}
-
-function answerOutcome(ready: Answer, state: SessionState): RunOutcome {
-  state.lastReport = ready.report
-  return ready.kind === "stored"
-    ? { result: ready.result, report: ready.report, remarks: noRemarks }
-    : { result: ready.rows, report: ready.report, remarks: ready.remarks }
 }
 
 /** PostgreSQL lets only these through in a failed transaction. */
@@ -175,7 +156,13 @@ function endTransaction(
     return finished(tag)
   }
   if (scope?.isPinned !== true && state.cursors.isEmpty) return close()
-  return endOnWarehouse(tag, state).then(close)
+  return endOnWarehouse(tag, state).then(close, (thrown: unknown) => {
+    // A COMMIT that fails has ended the transaction by rolling it back.
+    state.cursors.rollback()
+    transaction.rollback()
+    state.scope = undefined
+    throw thrown
+  })
 }
 
 async function endOnWarehouse(tag: "COMMIT" | "ROLLBACK", state: SessionState): Promise<void> {
@@ -213,33 +200,4 @@ async function savepointCommand(
     await scope?.rollbackTo(name)
   }
   return finished(tag)
-}
-
-async function openCursor(
-  request: RunRequest,
-  cursor: Extract<StatementClass, { kind: "cursor" }>,
-  state: SessionState,
-): Promise<RunOutcome> {
-  if (!state.transaction.isExplicit && !cursor.isHeld)
-    throw new GatewayError({
-      sqlState: SqlState.NoActiveSqlTransaction,
-      reason: "transaction_state",
-      message: "DECLARE CURSOR can only be used in transaction blocks",
-    })
-  state.cursors.checkFree(cursor.name)
-  const { parseMs, parameters } = request
-  const run = async (formats: readonly FormatCode[]): Promise<RunOutcome> =>
-    ask({ statement: cursor.query, parseMs, parameters, formats }, state)
-  const formats: readonly FormatCode[] = cursor.isBinary ? [1] : []
-  const outcome = await run(formats)
-  const result = new ResultCursor(outcome.result)
-  // Outside a transaction block a WITH HOLD cursor's transaction ends with this statement.
-  const isKept = !state.transaction.isExplicit
-  if (isKept) await result.spool(state.limits.spoolBytesMax)
-  const depth = state.transaction.savepointNames.length
-  const { name, isHeld } = cursor
-  const reopen = async (other: readonly FormatCode[]): Promise<ResultCursor> =>
-    new ResultCursor((await run(other)).result)
-  state.cursors.add({ name, isHeld, formats, result, isKept, depth, reopen })
-  return { ...finished("DECLARE CURSOR", outcome.remarks), report: outcome.report }
 }

@@ -1,5 +1,7 @@
-import type { Ast, Statement, StatementClass } from "../core/statement.ts"
-import { type Fields, isFields, nodeFields, nodeOf, numberOf, textOf } from "./ast.ts"
+import type { Ast, ExecuteCall, Statement, StatementClass } from "../core/statement.ts"
+import { type Fields, isFields, listOf, nodeFields, nodeOf, numberOf, textOf } from "./ast.ts"
+import { copyOptions, copyTable } from "./copy-command.ts"
+import { firstLocation } from "./first-location.ts"
 import {
   closeStatement,
   deallocateStatement,
@@ -17,8 +19,18 @@ import { explainedNode, lockTag, refusalOf, writeTag } from "./write-command.ts"
 /** A statement's class and its command tag. For a write, the tag is the one that PostgreSQL's 25006 names. */
 export type Classified = { readonly class: StatementClass; readonly command: string }
 
-/** Makes the statement that a DECLARE CURSOR wraps; undefined when its text cannot be cut out with proof. */
-export type CursorQuery = (query: Ast) => Statement | undefined
+/** Where the text of a wrapped statement stands: behind this word, or between the first parentheses. */
+export type Wrapping = "for" | "as" | "parentheses"
+
+/** Cuts statements out of the text of the one that wraps them. */
+export type WrappedText = {
+  /** Undefined when the text cannot be cut out with proof. */
+  statement(query: Ast, wrapping: Wrapping): Statement | undefined
+  /** What stands in front of the first such word; undefined when there is none. */
+  before(word: string): string | undefined
+  /** Characters from 1 in the client's text for a location of the tree. */
+  readonly position: (location: number) => number
+}
 
 function refused(refusal: Refusal): Classified {
   const { construct, hint } = refusal
@@ -36,7 +48,7 @@ function classifyQuery(query: Ast): Classified {
   if (found.lockStrength !== undefined) {
     return { class: { kind: "write" }, command: lockTag(found.lockStrength) }
   }
-  if (found.unknownTag !== undefined) return refused(refusalOf(found.unknownTag, {}))
+  if (found.unknownTag !== undefined) return refused(refusalOf(found.unknownTag))
   return { class: { kind: "read", traits: found.traits }, command: "SELECT" }
 }
 
@@ -47,8 +59,16 @@ function classifySelect(ast: Ast, fields: Fields): Classified {
 }
 
 /** EXPLAIN of a read; EXPLAIN of anything else is what it explains, whether or not ANALYZE would run it. */
-function classifyExplain(fields: Fields): Classified {
+function classifyExplain(fields: Fields, wrapped: WrappedText): Classified {
   const inner = explainedNode(fields)
+  const execute = nodeFields(inner, "ExecuteStmt")
+  if (execute !== undefined && nodeFields(fields["query"], "ExecuteStmt") !== undefined) {
+    const prefix = wrapped.before("execute")
+    if (prefix !== undefined) {
+      const call = executeCall(execute, wrapped)
+      return { class: { kind: "explain_execute", prefix, call }, command: "EXPLAIN" }
+    }
+  }
   if (!isFields(inner)) return refused({ construct: "EXPLAIN", hint: undefined })
   if (nodeFields(inner, "SelectStmt") !== undefined) {
     const query = classifyQuery(inner)
@@ -60,9 +80,10 @@ function classifyExplain(fields: Fields): Classified {
 
 const cursorBinary = 0x01
 const cursorScroll = 0x02
+const cursorNoScroll = 0x04
 const cursorHold = 0x20
 
-function classifyDeclare(fields: Fields, cursorQuery: CursorQuery): Classified {
+function classifyDeclare(fields: Fields, wrapped: WrappedText): Classified {
   const query = fields["query"]
   if (!isFields(query) || nodeFields(query, "SelectStmt") === undefined) {
     return refused({
@@ -72,7 +93,7 @@ function classifyDeclare(fields: Fields, cursorQuery: CursorQuery): Classified {
   }
   const inner = classifyQuery(query)
   if (inner.class.kind !== "read") return inner
-  const statement = cursorQuery(query)
+  const statement = wrapped.statement(query, "for")
   if (statement === undefined) {
     return refused({ construct: "DECLARE CURSOR in this form", hint: "Run the query itself." })
   }
@@ -83,10 +104,53 @@ function classifyDeclare(fields: Fields, cursorQuery: CursorQuery): Classified {
       name: textOf(fields["portalname"]),
       isHeld: (options & cursorHold) !== 0,
       isScroll: (options & cursorScroll) !== 0,
+      isNoScroll: (options & cursorNoScroll) !== 0,
       isBinary: (options & cursorBinary) !== 0,
       query: statement,
     },
     command: "DECLARE CURSOR",
+  }
+}
+
+function executeCall(fields: Fields, wrapped: WrappedText): ExecuteCall {
+  const parameters = listOf(fields["params"]).filter(isFields)
+  const location = firstLocation(parameters, "SubLink")
+  const subquery = location === undefined ? undefined : wrapped.position(location)
+  return { name: textOf(fields["name"]), arguments: parameters, subquery }
+}
+
+/** What it keeps is judged when it is executed, as PostgreSQL checks a write then. */
+function classifyPrepare(fields: Fields, wrapped: WrappedText): Classified {
+  const query = fields["query"]
+  const statement = isFields(query) ? wrapped.statement(query, "as") : undefined
+  if (statement === undefined)
+    return refused({ construct: "PREPARE in this form", hint: undefined })
+  const types = listOf(fields["argtypes"]).filter(isFields)
+  const name = textOf(fields["name"])
+  return { class: { kind: "prepare", name, types, query: statement }, command: "PREPARE" }
+}
+
+/** COPY TO STDOUT; COPY FROM is a write, and files and programs are the warehouse's own. */
+function classifyCopy(ast: Ast, fields: Fields, wrapped: WrappedText): Classified {
+  if (fields["is_from"] === true) return classifyOther(ast)
+  if ("filename" in fields || fields["is_program"] === true) {
+    const construct = fields["is_program"] === true ? "COPY TO PROGRAM" : "COPY TO FILE"
+    return refused({ construct, hint: undefined })
+  }
+  const options = copyOptions(fields, wrapped.position)
+  const query = fields["query"]
+  if (!isFields(query)) {
+    const source = copyTable(fields)
+    return { class: { kind: "copy", source, options }, command: "COPY" }
+  }
+  const inner =
+    nodeFields(query, "SelectStmt") === undefined ? classifyOther(query) : classifyQuery(query)
+  if (inner.class.kind !== "read") return inner
+  const statement = wrapped.statement(query, "parentheses")
+  if (statement === undefined) return refused({ construct: "COPY in this form", hint: undefined })
+  return {
+    class: { kind: "copy", source: { kind: "query", query: statement }, options },
+    command: "COPY",
   }
 }
 
@@ -97,7 +161,7 @@ function session(statement: SessionStatement): Classified {
 
 function classifyTransaction(fields: Fields): Classified {
   const command = transactionCommand(fields)
-  if (command === undefined) return refused(refusalOf("TransactionStmt", fields))
+  if (command === undefined) return refused(refusalOf("TransactionStmt"))
   return { class: { kind: "transaction", command }, command: transactionTag(command) }
 }
 
@@ -107,19 +171,30 @@ function classifyOther(ast: Ast): Classified {
   if (node === undefined) return refused({ construct: "statement without a node", hint: undefined })
   const command = writeTag(node.tag, node.fields)
   if (command !== undefined) return { class: { kind: "write" }, command }
-  return refused(refusalOf(node.tag, node.fields))
+  return refused(refusalOf(node.tag))
 }
 
 /** The class of one statement by its tree. An allow-list: what is not proven to be a read or about the session is not. */
-export function classify(ast: Ast, cursorQuery: CursorQuery): Classified {
+export function classify(ast: Ast, wrapped: WrappedText): Classified {
   const node = nodeOf(ast)
   switch (node?.tag) {
     case "SelectStmt":
       return classifySelect(ast, node.fields)
     case "ExplainStmt":
-      return classifyExplain(node.fields)
+      return classifyExplain(node.fields, wrapped)
     case "DeclareCursorStmt":
-      return classifyDeclare(node.fields, cursorQuery)
+      return classifyDeclare(node.fields, wrapped)
+    case "PrepareStmt":
+      return classifyPrepare(node.fields, wrapped)
+    case "ExecuteStmt":
+      return {
+        class: { kind: "execute", call: executeCall(node.fields, wrapped) },
+        command: "EXECUTE",
+      }
+    case "CopyStmt":
+      return classifyCopy(ast, node.fields, wrapped)
+    case "UnlistenStmt":
+      return session({ command: { kind: "unlisten" }, tag: "UNLISTEN" })
     case "TransactionStmt":
       return classifyTransaction(node.fields)
     case "VariableShowStmt": {

@@ -1,4 +1,4 @@
-import type { Ast, Statement, StatementClass } from "../core/statement.ts"
+import type { Ast, CopySource, Statement, StatementClass } from "../core/statement.ts"
 import { isFields, nodeFields } from "./ast.ts"
 import { type LargeStatementFacts, rememberLarge, takesAppendedLimit } from "./limit-rows.ts"
 import { topLimit } from "./top-limit.ts"
@@ -20,18 +20,31 @@ export type PackedStatement = {
 }
 
 type PackedClass =
-  | Exclude<StatementClass, { readonly kind: "explain" | "cursor" }>
+  | Exclude<StatementClass, { readonly kind: "explain" | "cursor" | "prepare" | "copy" }>
   | Omit<Extract<StatementClass, { readonly kind: "explain" }>, "inner">
   | (Omit<Extract<StatementClass, { readonly kind: "cursor" }>, "query"> & {
       readonly query: PackedStatement
+    })
+  | (Omit<Extract<StatementClass, { readonly kind: "prepare" }>, "query"> & {
+      readonly query: PackedStatement
+    })
+  | (Omit<Extract<StatementClass, { readonly kind: "copy" }>, "source"> & {
+      readonly source:
+        | Extract<CopySource, { readonly kind: "table" }>
+        | { readonly kind: "query"; readonly query: PackedStatement }
     })
 
 function packClass(statementClass: StatementClass): PackedClass {
   if (statementClass.kind === "explain") {
     return { kind: "explain", traits: statementClass.traits }
   }
-  if (statementClass.kind === "cursor") {
+  if (statementClass.kind === "cursor" || statementClass.kind === "prepare") {
     return { ...statementClass, query: packStatement(statementClass.query) }
+  }
+  if (statementClass.kind === "copy") {
+    const { source } = statementClass
+    if (source.kind === "table") return { ...statementClass, source }
+    return { ...statementClass, source: { kind: "query", query: packStatement(source.query) } }
   }
   return statementClass
 }
@@ -58,20 +71,34 @@ export function packStatement(statement: Statement): PackedStatement {
   }
 }
 
+/** The statement inside another one. */
+function wrappedBy(packed: PackedClass): PackedStatement | undefined {
+  if (packed.kind === "cursor" || packed.kind === "prepare") return packed.query
+  return packed.kind === "copy" && packed.source.kind === "query" ? packed.source.query : undefined
+}
+
 /** Memory to hand over with a packed statement. */
 export function transferablesOf(packed: PackedStatement): ArrayBuffer[] {
   const own = packed.tree.buffer
-  return packed.class.kind === "cursor" ? [own, ...transferablesOf(packed.class.query)] : [own]
+  const inner = wrappedBy(packed.class)
+  return inner === undefined ? [own] : [own, ...transferablesOf(inner)]
 }
 
 /** Bytes that a packed statement's trees hold. */
 export function treeBytes(packed: PackedStatement): number {
   const own = packed.tree.byteLength
-  return packed.class.kind === "cursor" ? own + treeBytes(packed.class.query) : own
+  const inner = wrappedBy(packed.class)
+  return inner === undefined ? own : own + treeBytes(inner)
 }
 
 function unpackClass(packed: PackedClass, tree: () => Ast): StatementClass {
-  if (packed.kind === "cursor") return { ...packed, query: unpackStatement(packed.query) }
+  if (packed.kind === "cursor" || packed.kind === "prepare")
+    return { ...packed, query: unpackStatement(packed.query) }
+  if (packed.kind === "copy") {
+    const { source } = packed
+    if (source.kind === "table") return { ...packed, source }
+    return { ...packed, source: { kind: "query", query: unpackStatement(source.query) } }
+  }
   if (packed.kind === "explain") {
     return {
       ...packed,

@@ -2,7 +2,13 @@ import { astDepthMax } from "../core/limits.ts"
 import type { Ast, Statement } from "../core/statement.ts"
 import { isFields, listOf, numberOf } from "./ast.ts"
 import { canonicalDigest } from "./canonical.ts"
-import { type Classified, classify, classifyAsQuery } from "./classify.ts"
+import {
+  type Classified,
+  classify,
+  classifyAsQuery,
+  type WrappedText,
+  type Wrapping,
+} from "./classify.ts"
 import { jsonDepth } from "./json-depth.ts"
 import { statementTooComplex } from "./parse-errors.ts"
 import { loadInstances, parseToJson, scanTokens, type Token } from "./parser-instance.ts"
@@ -77,7 +83,7 @@ const emptyStatement: Statement = {
 function statementOf(raw: RawStatement, source: SourceText): Statement {
   const slice = trimmed(sliceBytes(source, raw.start, raw.start + raw.length))
   const offset = charactersBefore(source, raw.start) + slice.leading
-  const classified = classify(raw.ast, (query) => cursorQuery(query, slice.text, offset))
+  const classified = classify(raw.ast, wrappedText(slice.text, offset, source))
   return makeStatement(slice.text, offset, raw.ast, classified)
 }
 
@@ -90,23 +96,75 @@ function makeStatement(
   return { text, offset, class: statementClass, command, ast, canonical: canonicalDigest(ast) }
 }
 
-/** pg_query.proto, KeywordKind: a quoted name is no keyword, and FOR cannot be a name unquoted. */
+/** pg_query.proto, KeywordKind: a quoted name is no keyword. */
+const unreservedKeyword = 1
 const reservedKeyword = 4
 
-function isReservedFor(token: Token): boolean {
-  return token.keywordKind === reservedKeyword && token.text.toLowerCase() === "for"
+/** FOR and AS cannot be names unquoted. */
+function isReserved(token: Token, word: string): boolean {
+  return token.keywordKind === reservedKeyword && token.text.toLowerCase() === word
+}
+
+function wrappedText(text: string, offset: number, source: SourceText): WrappedText {
+  return {
+    statement: (query, wrapping) => wrappedStatement(query, wrapping, text, offset),
+    before: (word) => textBefore(word, text),
+    position: (location) => charactersBefore(source, location) + 1,
+  }
+}
+
+function textBefore(word: string, text: string): string | undefined {
+  const token = scanTokens(text).find(
+    ({ keywordKind, text: spelled }) =>
+      keywordKind === unreservedKeyword && spelled.toLowerCase() === word,
+  )
+  if (token === undefined) return undefined
+  return sliceBytes({ text, bytes: Buffer.from(text, "utf8") }, 0, token.end - word.length)
 }
 
 /**
- * The query of `DECLARE ... FOR query` as a statement of its own. Its text is what follows the first FOR; it is parsed again and must give the same tree, or the cursor is not taken.
+ * The query of `DECLARE ... FOR query`, `PREPARE ... AS query`, `COPY (query)` as a statement of its own. Its text is cut out by
+ * tokens and parsed again; it must give the same tree, or it is not taken.
  */
-function cursorQuery(query: Ast, text: string, offset: number): Statement | undefined {
-  const word = scanTokens(text).find(isReservedFor)
-  if (word === undefined) return undefined
+function wrappedStatement(
+  query: Ast,
+  wrapping: Wrapping,
+  text: string,
+  offset: number,
+): Statement | undefined {
   const source: SourceText = { text, bytes: Buffer.from(text, "utf8") }
-  const slice = trimmed(sliceBytes(source, word.end, source.bytes.length))
+  const range = wrappedRange(scanTokens(text), wrapping, source.bytes.length)
+  if (range === undefined) return undefined
+  const slice = trimmed(sliceBytes(source, range.start, range.end))
   const [ast, ...rest] = parseTrees(slice.text)
   if (ast === undefined || rest.length > 0 || !sameTree(ast, query)) return undefined
-  const start = offset + charactersBefore(source, word.end) + slice.leading
-  return makeStatement(slice.text, start, ast, classifyAsQuery(ast))
+  const start = offset + charactersBefore(source, range.start) + slice.leading
+  const inner: SourceText = { text: slice.text, bytes: Buffer.from(slice.text, "utf8") }
+  const classified =
+    wrapping === "as" ? classify(ast, wrappedText(slice.text, start, inner)) : classifyAsQuery(ast)
+  return makeStatement(slice.text, start, ast, classified)
+}
+
+/** Byte offsets of a wrapped statement. */
+function wrappedRange(
+  tokens: readonly Token[],
+  wrapping: Wrapping,
+  length: number,
+): { readonly start: number; readonly end: number } | undefined {
+  if (wrapping !== "parentheses") {
+    const word = tokens.find((token) => isReserved(token, wrapping))
+    return word === undefined ? undefined : { start: word.end, end: length }
+  }
+  let depth = 0
+  let start: number | undefined
+  for (const token of tokens) {
+    if (token.text === "(") {
+      depth += 1
+      start ??= token.end
+    } else if (token.text === ")") {
+      depth -= 1
+      if (depth === 0 && start !== undefined) return { start, end: token.end - 1 }
+    }
+  }
+  return undefined
 }

@@ -31,6 +31,7 @@ const plainFacts: ReadonlyMap<string, Fact> = new Map([
   ["current_schema", { kind: "current_schema" }],
   ["current_database", { kind: "current_database" }],
   ["pg_backend_pid", { kind: "backend_pid" }],
+  ["pg_advisory_unlock_all", { kind: "no_locks" }],
 ])
 
 const selectFields: ReadonlySet<string> = new Set(["targetList", "limitOption", "op"])

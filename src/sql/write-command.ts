@@ -90,22 +90,7 @@ const writeTags: ReadonlyMap<string, string> = new Map([
 const gatewayHint = "Connect to the warehouse directly for it."
 
 const refusals: ReadonlyMap<string, Refusal> = new Map([
-  [
-    "PrepareStmt",
-    {
-      construct: "PREPARE",
-      hint: "Use the driver's prepared statements (extended query protocol).",
-    },
-  ],
-  [
-    "ExecuteStmt",
-    {
-      construct: "EXECUTE",
-      hint: "Use the driver's prepared statements (extended query protocol).",
-    },
-  ],
   ["ListenStmt", { construct: "LISTEN", hint: gatewayHint }],
-  ["UnlistenStmt", { construct: "UNLISTEN", hint: gatewayHint }],
   ["NotifyStmt", { construct: "NOTIFY", hint: gatewayHint }],
   ["LockStmt", { construct: "LOCK TABLE", hint: gatewayHint }],
   ["DoStmt", { construct: "DO", hint: gatewayHint }],
@@ -185,11 +170,8 @@ function wordsOf(tag: string): string {
     .toUpperCase()
 }
 
-export function refusalOf(tag: string, fields: Fields): Refusal {
-  if (tag === "CopyStmt") {
-    const target = "filename" in fields ? "a file or program" : "STDOUT"
-    return { construct: `COPY TO ${target}`, hint: "Run the query itself." }
-  }
+export function refusalOf(tag: string): Refusal {
+  if (tag === "ExecuteStmt") return { construct: "EXECUTE in this place", hint: undefined }
   if (tag === "TransactionStmt") return { construct: "two-phase commit", hint: gatewayHint }
   return refusals.get(tag) ?? { construct: wordsOf(tag), hint: undefined }
 }

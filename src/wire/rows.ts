@@ -29,6 +29,23 @@ export function splitRows(batch: RowBatch, rowCount: number): readonly [RowBatch
   ]
 }
 
+/** The same rows in the opposite order, for FETCH BACKWARD. */
+export function reversedRows(batch: RowBatch): RowBatch {
+  if (batch.rowCount <= 1) return batch
+  const { bytes } = batch
+  const out = Buffer.allocUnsafe(bytes.length)
+  let start = 0
+  let free = bytes.length
+  while (start < bytes.length) {
+    const length = 1 + bytes.readUInt32BE(start + 1)
+    free -= length
+    if (free < 0) throw new InvariantViolation("a row batch ends inside a row")
+    bytes.copy(out, free, start, start + length)
+    start += length
+  }
+  return { bytes: out, rowCount: batch.rowCount }
+}
+
 const noRows: RowBatch = { bytes: Buffer.alloc(0), rowCount: 0 }
 
 /** Number of columns that a whole RowDescription message describes. */

@@ -41,6 +41,8 @@ function expression(fact: FactColumn["fact"], { origin }: SessionState): string 
     case "version":
     case "current_schema":
       return `pg_catalog.${fact.kind}()`
+    case "no_locks":
+      return "pg_catalog.pg_advisory_unlock_all()"
     case "current_setting":
       return `pg_catalog.current_setting(${literal(fact.name)}, ${fact.missingOk})`
     case "set_config":

@@ -20,21 +20,40 @@ export function needsDirect(
   if (message.kind === "Execute") {
     const portal = objects.findPortal(message.portal)
     if (portal === undefined || portal.run !== undefined) return false
-    const { statement } = portal.prepared
+    const statement = meantBy(portal.prepared.statement, objects)
     if (statement === undefined || !asksForData(statement)) return false
     return message.rowsMax > 0 || isOfTransaction(statement, state)
   }
   if (message.kind !== "Query" && message.kind !== "Parse") return false
   try {
     const parsed = statementsOf(message.sql, state.origin.rooms)
-    if (!(parsed instanceof Promise)) return someNeed(parsed, message.kind, state)
-    return parsed.then(
-      (statements) => someNeed(statements, message.kind, state),
-      () => false,
-    )
+    const someDo = (statements: readonly Statement[]): boolean =>
+      someNeed(
+        statements.map((statement) => meantBy(statement, objects) ?? statement),
+        message.kind,
+        state,
+      )
+    if (!(parsed instanceof Promise)) return someDo(parsed)
+    return parsed.then(someDo, () => false)
   } catch {
     // What does not parse is answered as everybody's is.
     return false
+  }
+}
+
+/** The statement that another one wraps: what an EXECUTE runs, what a PREPARE keeps, what a COPY asks. */
+function meantBy(statement: Statement | undefined, objects: NamedObjects): Statement | undefined {
+  const statementClass = statement?.class
+  switch (statementClass?.kind) {
+    case "prepare":
+      return isForDirect(statementClass.query) ? statementClass.query : statement
+    case "execute":
+    case "explain_execute":
+      return objects.findPrepared(statementClass.call.name)?.statement ?? statement
+    case "copy":
+      return statementClass.source.kind === "query" ? statementClass.source.query : statement
+    default:
+      return statement
   }
 }
 

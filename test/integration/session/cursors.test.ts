@@ -7,6 +7,62 @@ const declare = (name: string, sql: string, options = ""): string =>
 const ten = "SELECT id, name FROM lab.items WHERE id <= 10 ORDER BY id"
 const all = "SELECT * FROM lab.items ORDER BY id"
 
+const fetches = [
+  "FETCH PRIOR FROM c",
+  "FETCH 3 FROM c",
+  "FETCH PRIOR FROM c",
+  "FETCH BACKWARD 5 FROM c",
+  "FETCH BACKWARD ALL FROM c",
+  "FETCH NEXT FROM c",
+  "FETCH LAST FROM c",
+  "FETCH RELATIVE -2 FROM c",
+  "FETCH RELATIVE 0 FROM c",
+  "FETCH 0 FROM c",
+  "MOVE 0 FROM c",
+  "FETCH FIRST FROM c",
+  "FETCH ABSOLUTE 4 FROM c",
+  "FETCH ABSOLUTE -3 FROM c",
+  "FETCH RELATIVE 100 FROM c",
+  "FETCH 0 FROM c",
+  "MOVE 0 FROM c",
+  "FETCH PRIOR FROM c",
+  "FETCH ABSOLUTE 100 FROM c",
+  "FETCH ABSOLUTE -100 FROM c",
+  "FETCH ABSOLUTE 0 FROM c",
+  "FETCH -2 FROM c",
+  "MOVE FORWARD 5 FROM c",
+  "MOVE BACKWARD 2 FROM c",
+  "MOVE ABSOLUTE 7 FROM c",
+  "MOVE RELATIVE 2 FROM c",
+  "MOVE LAST FROM c",
+  "MOVE RELATIVE 5 FROM c",
+  "MOVE BACKWARD ALL FROM c",
+  "FETCH ALL FROM c",
+  "FETCH BACKWARD ALL FROM c",
+  "FETCH FORWARD ALL FROM c",
+]
+
+/** NO SCROLL: each on a cursor that has fetched two rows. */
+const forwardOnly = [
+  "FETCH BACKWARD 1",
+  "FETCH PRIOR",
+  "FETCH FIRST",
+  "FETCH LAST",
+  "FETCH ABSOLUTE 1",
+  "FETCH ABSOLUTE 2",
+  "FETCH ABSOLUTE 3",
+  "FETCH ABSOLUTE 0",
+  "FETCH RELATIVE 0",
+  "FETCH RELATIVE 2",
+  "FETCH RELATIVE -1",
+  "FETCH 0",
+  "FETCH -1",
+  "MOVE 0",
+  "MOVE BACKWARD 0",
+  "MOVE BACKWARD 1",
+  "MOVE ABSOLUTE 5",
+]
+
 const cases: readonly (readonly [title: string, exchanges: readonly Exchange[]])[] = [
   [
     "FETCH in its forward forms",
@@ -44,6 +100,81 @@ const cases: readonly (readonly [title: string, exchanges: readonly Exchange[]])
       "FETCH 1 FROM c",
       "COMMIT",
     ],
+  ],
+  ["SCROLL", ["BEGIN", declare("c", ten, "SCROLL"), ...fetches, "COMMIT"]],
+  [
+    "SCROLL over a sort",
+    [
+      "BEGIN",
+      declare("c", "SELECT id FROM lab.items WHERE id < 9 ORDER BY name, id", "SCROLL"),
+      ...fetches,
+      "COMMIT",
+    ],
+  ],
+  ["a simple plan without SCROLL", ["BEGIN", declare("c", ten), ...fetches, "COMMIT"]],
+  [
+    "SCROLL over nothing",
+    ["BEGIN", declare("c", "SELECT id FROM lab.empty", "SCROLL"), ...fetches, "COMMIT"],
+  ],
+  [
+    "SCROLL WITH HOLD",
+    [
+      "BEGIN",
+      declare("c", ten, "SCROLL").replace("CURSOR", "CURSOR WITH HOLD"),
+      "FETCH 4 FROM c",
+      "COMMIT",
+      ...fetches,
+    ],
+  ],
+  [
+    "BINARY SCROLL",
+    [
+      "BEGIN",
+      declare("c", "SELECT id, amount FROM lab.items WHERE id < 9 ORDER BY id", "BINARY SCROLL"),
+      ...fetches,
+      "COMMIT",
+    ],
+  ],
+  ...forwardOnly.map((fetch): [string, Exchange[]] => [
+    `NO SCROLL and ${fetch}`,
+    ["BEGIN", declare("c", ten, "NO SCROLL"), "FETCH 2 FROM c", `${fetch} FROM c`, "ROLLBACK"],
+  ]),
+  ...forwardOnly.map((fetch): [string, Exchange[]] => [
+    `NO SCROLL and ${fetch} at the start`,
+    ["BEGIN", declare("c", ten, "NO SCROLL"), `${fetch} FROM c`, "ROLLBACK"],
+  ]),
+  [
+    "a name in quotes",
+    [
+      "BEGIN",
+      declare('"A ""b"" c"', ten),
+      'FETCH 1 FROM "A ""b"" c"',
+      'FETCH 1 FROM "a"',
+      "ROLLBACK",
+    ],
+  ],
+  [
+    "without BEGIN in a string of several statements",
+    [
+      `${declare("c", ten)}; FETCH 2 FROM c; FETCH 1 FROM c`,
+      "FETCH 1 FROM c",
+      `${declare("c", ten)}; SELECT 1/0`,
+      "FETCH 1 FROM c",
+    ],
+  ],
+  [
+    "WITH HOLD in a string of several statements",
+    [
+      `${declare("h", ten).replace("CURSOR", "CURSOR WITH HOLD")}; FETCH 2 FROM h`,
+      "FETCH 1 FROM h",
+      `${declare("i", ten).replace("CURSOR", "CURSOR WITH HOLD")}; SELECT 1/0`,
+      "FETCH 1 FROM i",
+      "CLOSE h",
+    ],
+  ],
+  [
+    "COMMIT in a string of several statements",
+    [`BEGIN; ${declare("c", ten)}; FETCH 1 FROM c; COMMIT; FETCH 1 FROM c`, "SELECT 1"],
   ],
   [
     "an empty result",

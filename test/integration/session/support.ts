@@ -24,6 +24,8 @@ export type Exchange = string | readonly Buffer[]
 export type PairOptions = {
   /** `duckdb`: an empty DuckDB stands behind the gateway, and PostgreSQL only says what is right. */
   readonly engine?: "postgres" | "duckdb"
+  /** Beside the common one. */
+  readonly seedFiles?: readonly string[]
   readonly settings?: PostgresOptions["settings"]
   /** Further sections of the configuration; `listen` and `users` are possible, too. */
   readonly config?: string
@@ -46,7 +48,7 @@ export class Pair {
 
   static async start(options: PairOptions = {}): Promise<Pair> {
     const postgres = await startPostgres({
-      seedFiles: [seedFile],
+      seedFiles: [seedFile, ...(options.seedFiles ?? [])],
       ...(options.settings === undefined ? {} : { settings: options.settings }),
     })
     try {

@@ -143,6 +143,7 @@ describe("statement kinds", () => {
         name: "c",
         isHeld: false,
         isScroll: false,
+        isNoScroll: false,
         isBinary: false,
         query: read({ functions: [{ schema: undefined, name: "dblink", argumentCount: 2 }] }),
       }),

@@ -1,6 +1,6 @@
 import { equal } from "node:assert/strict"
 import { before, describe, it } from "node:test"
-import type { Statement } from "../../../src/core/statement.ts"
+import type { CopyOption, CopySource, ExecuteCall, Statement } from "../../../src/core/statement.ts"
 import { loadParser, parseText } from "../../../src/sql/parser.ts"
 import { readCases } from "../../support/cases.ts"
 
@@ -25,9 +25,34 @@ function showClass({ class: found, command }: Statement): string {
     }
     case "refused":
       return `refused ${found.construct}`
+    case "prepare":
+      return `prepare ${command} name=${found.name} types=${found.types.length} ${found.query.class.kind} query=${found.query.text}`
+    case "execute":
+      return `execute ${command} ${showCall(found.call)}`
+    case "explain_execute":
+      return `explain_execute ${command} ${showCall(found.call)} prefix=${found.prefix.trim()}`
+    case "copy":
+      return [`copy ${command}`, showSource(found.source), ...found.options.map(showOption)].join(
+        " ",
+      )
     default:
       return `${found.kind} ${command}`
   }
+}
+
+function showCall(call: ExecuteCall): string {
+  return `name=${call.name} arguments=${call.arguments.length}`
+}
+
+function showSource(source: CopySource): string {
+  if (source.kind === "query") return `query=${source.query.text}`
+  const { schema, name } = source.relation
+  const columns = source.columns === undefined ? "" : ` columns=${source.columns.join(",")}`
+  return `table=${schema === undefined ? name : `${schema}.${name}`}${columns}`
+}
+
+function showOption({ name, value }: CopyOption): string {
+  return `${name}=${String(value)}`
 }
 
 function infinityAsText(_key: string, value: unknown): unknown {

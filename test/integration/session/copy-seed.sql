@@ -1,0 +1,10 @@
+CREATE TABLE lab."Odd" (a int, b text, c text, g int GENERATED ALWAYS AS (a * 2) STORED);
+INSERT INTO lab."Odd" (a, b, c) VALUES (1, 'gone', 'kept');
+ALTER TABLE lab."Odd" DROP COLUMN b;
+CREATE TABLE lab.parent (a int);
+CREATE TABLE lab.child () INHERITS (lab.parent);
+INSERT INTO lab.parent VALUES (1);
+INSERT INTO lab.child VALUES (2);
+CREATE TABLE lab.parts (a int) PARTITION BY LIST (a);
+CREATE SEQUENCE lab.numbers;
+CREATE MATERIALIZED VIEW lab.stored AS SELECT 7 AS a;
