@@ -23,6 +23,7 @@ const version: string = JSON.parse(
 /** Unsent bytes of one session before it stops producing, and unread ones before it stops reading. */
 const outputBytesMax = 1024 * 1024
 const pendingBytesMax = 1024 * 1024
+const pendingChunksMax = 1024
 
 async function start(configuration: Configuration): Promise<RunningGateway> {
   const log = createLog(configuration.log)
@@ -174,11 +175,14 @@ function makeListener(
     sessionsMax: listen.sessionsMax,
     preLoginMax: listen.preLoginMax,
     loginTimeoutMs: listen.loginTimeoutMs,
+    closeTimeoutMs: listen.closeTimeoutMs,
+    tcpKeepAliveMs: listen.tcpKeepAliveMs,
     messageBytesMax: listen.messageBytesMax,
     limits: {
       spoolBytesMax: listen.portalSpoolBytesMax,
       outputBytesMax,
-      pendingBytesMax: Math.max(pendingBytesMax, listen.messageBytesMax),
+      pendingBytesMax,
+      pendingChunksMax,
       namedObjectsMax: listen.preparedStatementsMax,
       idleSessionTimeoutMs: listen.idleSessionTimeoutMs,
       idleInTransactionTimeoutMs: listen.idleInTransactionTimeoutMs,
@@ -207,6 +211,7 @@ function registerSources(metrics: Metrics, built: Built, listener: Listener): vo
   const { cache, skippedFills, tokens, warehouses } = built
   metrics.source("client_connections", () => [
     { labels: ["login"], value: listener.counts.logins },
+    { labels: ["closing"], value: listener.counts.closing },
     { labels: ["active"], value: listener.counts.active },
     { labels: ["idle"], value: listener.counts.sessions - listener.counts.active },
   ])

@@ -51,6 +51,15 @@ const listen = z
       max: 1024 ** 3 - 1,
     }),
     loginTimeoutMs: durationMs(10_000, "Time from connect to a finished login.", { min: 100 }),
+    closeTimeoutMs: durationMs(
+      30_000,
+      "Time a client gets to take what it is owed when its session has ended.",
+      { min: 100 },
+    ),
+    tcpKeepAliveMs: durationMs(
+      60_000,
+      "Silence after which a client's host is probed (TCP keepalive); 0 = never.",
+    ),
     idleSessionTimeoutMs: durationMs(0, "Ends sessions idle outside a transaction; 0 = never."),
     idleInTransactionTimeoutMs: durationMs(
       1_800_000,

@@ -7,7 +7,7 @@ import type { Family, FamilyType, SeriesValue } from "./families.ts"
 export const sourceTable = {
   client_connections: {
     type: "gauge",
-    help: "Open client connections by state (login, idle, active, in_transaction).",
+    help: "Open client connections by state (login, idle, active, closing).",
     labels: ["state"],
   },
   queries_in_flight: { type: "gauge", help: "Statements that run now.", labels: [] },

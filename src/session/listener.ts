@@ -11,6 +11,7 @@ import {
   errorResponse,
   parameterStatus,
 } from "../wire/backend-messages.ts"
+import { ClosingSockets } from "./closing-sockets.ts"
 import type { TokenLogin } from "./identify.ts"
 import { type LoggedIn, Login, type LoginAttempt, type LoginOutcome } from "./login.ts"
 import { SessionRegistry } from "./registry.ts"
@@ -31,6 +32,10 @@ export type ListenerOptions = {
   /** Connections that have not logged in yet. */
   readonly preLoginMax: number
   readonly loginTimeoutMs: number
+  /** Time a client gets to take what it is owed after its session's end. */
+  readonly closeTimeoutMs: number
+  /** TCP keepalive: silence after which a client's host is probed; 0 = never. */
+  readonly tcpKeepAliveMs: number
   readonly messageBytesMax: number
   readonly limits: SessionLimits
   readonly events: ListenerEvents
@@ -56,13 +61,20 @@ export class Listener {
   readonly #registry = new SessionRegistry()
   readonly #sessions = new Set<Session>()
   readonly #logins = new Set<Socket>()
+  readonly #closing: ClosingSockets
   #isDraining = false
 
   constructor(options: ListenerOptions) {
+    const { preLoginMax, closeTimeoutMs, tcpKeepAliveMs } = options
     this.#options = options
-    this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) =>
-      this.#accept(socket),
-    )
+    this.#closing = new ClosingSockets({ closingMax: preLoginMax, closeTimeoutMs })
+    const serverOptions = {
+      allowHalfOpen: true,
+      noDelay: true,
+      keepAlive: tcpKeepAliveMs > 0,
+      keepAliveInitialDelay: tcpKeepAliveMs,
+    }
+    this.#server = createServer(serverOptions, (socket) => this.#accept(socket))
   }
 
   /** Resolves with the port once connections are accepted; rejects when the port is taken. */
@@ -77,11 +89,17 @@ export class Listener {
     })
   }
 
-  /** `active`: sessions that run a statement now. */
-  get counts(): { readonly sessions: number; readonly active: number; readonly logins: number } {
+  /** `active`: sessions that run a statement now; `closing`: connections whose client has not closed its side yet. */
+  get counts(): {
+    readonly sessions: number
+    readonly active: number
+    readonly logins: number
+    readonly closing: number
+  } {
     let active = 0
     for (const session of this.#sessions) if (session.isBusy) active += 1
-    return { sessions: this.#sessions.size, active, logins: this.#logins.size }
+    const { size: sessions } = this.#sessions
+    return { sessions, active, logins: this.#logins.size, closing: this.#closing.size }
   }
 
   /** Stops accepting; idle sessions end, busy ones get `drainMsMax` for their statement, then are cancelled. */
@@ -94,6 +112,7 @@ export class Listener {
     while (this.#sessions.size > 0 && performance.now() < deadlineMs)
       await new Promise((resolve) => setTimeout(resolve, 20))
     for (const session of this.#sessions) session.terminate()
+    this.#closing.closeAll()
   }
 
   #accept(socket: Socket): void {
@@ -147,7 +166,7 @@ export class Listener {
         return
       case "cancel":
         this.#registry.cancel(outcome.request.processId, outcome.request.secretKey)
-        socket.end()
+        this.#closing.end(socket)
         return
       case "tls":
         this.#upgrade(socket)
@@ -155,7 +174,7 @@ export class Listener {
       case "failed":
         events.loginFailed(outcome.error, outcome.attempt)
         events.connectionEnded("login_failed")
-        socket.end()
+        this.#closing.end(socket)
         return
       case "gone":
         socket.destroy()
@@ -188,7 +207,7 @@ export class Listener {
   async #open(socket: Socket, login: LoggedIn): Promise<void> {
     const { startup, identity, splitter, greeting } = login
     const found = this.#options.route(startup.database)
-    if (found === undefined || this.#sessions.size >= this.#options.sessionsMax) throw tooMany()
+    if (found === undefined || this.#registry.size >= this.#options.sessionsMax) throw tooMany()
     const settings = new SessionSettings(found.defaults(), identity.user)
     const slot: { session: Session | undefined } = { session: undefined }
     const { processId, key } = this.#registry.add(
@@ -218,6 +237,7 @@ export class Listener {
       origin,
       settings,
       limits: this.#options.limits,
+      closing: this.#closing,
       events: { ...this.#options.events, closed: onClosed },
     })
     slot.session = session
@@ -232,7 +252,8 @@ export class Listener {
 
   #refuse(socket: Socket, error: GatewayError): void {
     socket.on("error", ignore)
-    socket.end(errorResponse(errorFields(error, { severity: "FATAL" })))
+    socket.write(errorResponse(errorFields(error, { severity: "FATAL" })))
+    this.#closing.end(socket)
   }
 }
 

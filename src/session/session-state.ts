@@ -27,6 +27,8 @@ export type SessionLimits = {
   readonly outputBytesMax: number
   /** Bytes received and not yet processed after which a session stops reading. */
   readonly pendingBytesMax: number
+  /** Reads that these bytes came in: a byte that comes alone costs some hundred. */
+  readonly pendingChunksMax: number
   /** Named prepared statements and portals of one session. */
   readonly namedObjectsMax: number
   /** 0 = none. */

@@ -12,6 +12,7 @@ import {
 import type { FrameSplitter } from "../wire/frame-splitter.ts"
 import { decodeFrontend } from "../wire/frontend-decoder.ts"
 import type { FrontendMessage } from "../wire/frontend-messages.ts"
+import type { ClosingSockets } from "./closing-sockets.ts"
 import { Delivery, outcomeOf } from "./delivery.ts"
 import { DirectSession } from "./direct/direct-session.ts"
 import { needsDirect } from "./direct/needs-direct.ts"
@@ -53,11 +54,16 @@ export type SessionInit = {
   readonly origin: SessionOrigin
   readonly settings: SessionSettings
   readonly limits: SessionLimits
+  readonly closing: ClosingSockets
   readonly events: SessionEvents
 }
 
 /** Query, Parse, Bind and FunctionCall: what asks something new on a connection that is forwarded. */
 const questionTypes: ReadonlySet<number> = new Set([0x51, 0x50, 0x42, 0x46])
+
+/** Messages, and bytes of them, that one session handles before the others have their turn: about a millisecond of hits. */
+const turnMessagesMax = 64
+const turnBytesMax = 64 * 1024
 
 /**
  * One authenticated connection, from its first ReadyForQuery to its end. Messages are handled one after another in the
@@ -74,10 +80,11 @@ export class Session implements Cancellable {
   readonly #extended: ExtendedQuery
   readonly #events: SessionEvents
   readonly #reported: ReportedSettings
+  readonly #closing: ClosingSockets
   /** From the first write on: the connection of the session's own that messages are forwarded to. */
   #direct: DirectSession | undefined
   #phase: Phase = "ready"
-  /** Waiting: for a statement, or for the client to read. */
+  /** Waiting: for a statement, for the client to read, or for its next turn. */
   #isBusy = false
   #isStatementRunning = false
   #isDraining = false
@@ -90,6 +97,7 @@ export class Session implements Cancellable {
     this.#socket = socket
     this.#splitter = init.splitter
     this.#events = init.events
+    this.#closing = init.closing
     this.#output = new Output(socket, limits.outputBytesMax)
     this.#objects = new NamedObjects(limits.namedObjectsMax)
     this.#state = new SessionState(init.origin, {
@@ -121,7 +129,9 @@ export class Session implements Cancellable {
     this.#ready()
     this.#output.flush()
     this.#drain()
-    this.#socket.resume()
+    // It may have gone while its startup settings were checked, and tells nobody again.
+    if (this.#socket.destroyed) this.#onClose()
+    else this.#socket.resume()
   }
 
   /** True while a message is being handled that must wait for something. */
@@ -167,15 +177,25 @@ export class Session implements Cancellable {
 
   /** A client that pipelines while a statement runs is read up to a bound, so that its closing is noticed meanwhile. */
   #boundPending(): void {
-    if (this.#splitter.pendingBytes > this.#state.limits.pendingBytesMax) this.#socket.pause()
+    const { pendingBytesMax, pendingChunksMax } = this.#state.limits
+    const { pendingBytes, pendingChunks } = this.#splitter
+    if (pendingBytes > pendingBytesMax || pendingChunks > pendingChunksMax) this.#socket.pause()
   }
 
   #drain(): void {
+    let messagesLeft = turnMessagesMax
+    let bytesLeft = turnBytesMax
     while (!this.#isBusy && this.#phase !== "closed") {
       if (this.#output.isFull) {
         this.#wait(this.#output.drained())
         break
       }
+      if (messagesLeft === 0 || bytesLeft <= 0) {
+        this.#wait(nextTurn())
+        break
+      }
+      messagesLeft -= 1
+      bytesLeft -= this.#splitter.end - this.#splitter.start
       const pending = this.#next()
       if (pending === "nothing") break
       if (pending !== undefined) {
@@ -449,7 +469,7 @@ export class Session implements Cancellable {
     this.#isClosed = true
     this.#output.flush()
     this.#output.close()
-    this.#socket.end()
+    this.#closing.end(this.#socket)
     this.#direct?.close()
     // What a running statement uses is given back when it has ended, which the cancel before brings about.
     if (!this.#isBusy) this.#release()
@@ -463,4 +483,11 @@ export class Session implements Cancellable {
     this.#state.scope?.end().catch((thrown: unknown) => this.#events.failed(toGatewayError(thrown)))
     this.#state.scope = undefined
   }
+}
+
+/** After this, everybody else's input that is there has been read. */
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve)
+  })
 }

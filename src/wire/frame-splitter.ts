@@ -87,6 +87,11 @@ export class FrameSplitter {
     return this.#chunk.length - this.#offset + this.#waitingBytes + this.#joinedBytes
   }
 
+  /** Chunks that wait behind the one being read. */
+  get pendingChunks(): number {
+    return this.#waiting.length
+  }
+
   /** Finds the next message after login. False: more bytes are needed. */
   next(): boolean {
     const offset = this.#offset
