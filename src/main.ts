@@ -187,6 +187,10 @@ function makeListener(
       idleSessionTimeoutMs: listen.idleSessionTimeoutMs,
       idleInTransactionTimeoutMs: listen.idleInTransactionTimeoutMs,
     },
+    memoryLimits: {
+      sessionBytesMax: listen.sessionBytesMax,
+      sessionsBytesMax: listen.sessionsBytesMax,
+    },
     events: {
       connectionEnded: (outcome) => metrics.connectionEnded(outcome),
       loginFailed: (error, { user, database }) => {
@@ -215,6 +219,7 @@ function registerSources(metrics: Metrics, built: Built, listener: Listener): vo
     { labels: ["active"], value: listener.counts.active },
     { labels: ["idle"], value: listener.counts.sessions - listener.counts.active },
   ])
+  metrics.source("session_bytes", () => [{ labels: [], value: listener.keptBytes }])
   metrics.source("queries_in_flight", () => [{ labels: [], value: listener.counts.active }])
   metrics.source("warehouse_connections", () =>
     warehouses.flatMap(({ rooms, pool }) => {

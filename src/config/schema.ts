@@ -66,6 +66,16 @@ const listen = z
       "Ends sessions idle inside a transaction, because one that has run a statement may hold a warehouse connection; 0 = never.",
     ),
     preparedStatementsMax: integer(1_000, "Prepared statements of one session.", { min: 1 }),
+    sessionBytesMax: byteCount(
+      64 * mebibyte,
+      "Statement texts and parameters that one session may keep.",
+      { min: 64 * 1024 },
+    ),
+    sessionsBytesMax: byteCount(
+      512 * mebibyte,
+      "What all sessions together may keep: texts, parameters, spooled rows, unread input, unsent output.",
+      { min: mebibyte },
+    ),
     portalSpoolBytesMax: byteCount(
       64 * mebibyte,
       "Bytes one session may keep for suspended portals and cursors.",

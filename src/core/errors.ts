@@ -31,6 +31,7 @@ export type ErrorReason =
   | "duplicate_name"
   | "cursor_position"
   | "portal_spool_full"
+  | "session_memory_full"
   | "invalid_parameter"
   | "unknown_setting"
   | "setting_not_changeable"

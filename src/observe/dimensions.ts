@@ -85,6 +85,7 @@ export const errorReasons = valuesOf<ErrorReason>({
   duplicate_name: true,
   cursor_position: true,
   portal_spool_full: true,
+  session_memory_full: true,
   invalid_parameter: true,
   unknown_setting: true,
   setting_not_changeable: true,

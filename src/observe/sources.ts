@@ -10,6 +10,11 @@ export const sourceTable = {
     help: "Open client connections by state (login, idle, active, closing).",
     labels: ["state"],
   },
+  session_bytes: {
+    type: "gauge",
+    help: "Bytes that sessions keep for their clients: statements, parameters, spooled rows, unread input, unsent output.",
+    labels: [],
+  },
   queries_in_flight: { type: "gauge", help: "Statements that run now.", labels: [] },
   warehouse_connections: {
     type: "gauge",

@@ -36,12 +36,12 @@ export async function openCursor(
   const history = historyOf(cursor, state)
   // Outside a transaction block a WITH HOLD cursor's transaction ends with this statement.
   const isKept = !state.transaction.isInBlock
-  if (isKept) await result.spool(state.limits.spoolBytesMax)
+  if (isKept) await result.spool(state.limits.spoolBytesMax, state.memory)
   const depth = state.transaction.savepointNames.length
   const { name, isHeld } = cursor
-  const rows = new CursorRows(result, history)
+  const rows = new CursorRows(result, history, state.memory)
   const reopen = async (other: readonly FormatCode[]): Promise<CursorRows> =>
-    new CursorRows(new ResultCursor((await run(other)).result), history)
+    new CursorRows(new ResultCursor((await run(other)).result), history, state.memory)
   state.cursors.add({ name, isHeld, formats, rows, isKept, depth, reopen })
   return {
     result: commandResult("DECLARE CURSOR"),
@@ -98,7 +98,7 @@ async function portalRows(portal: Portal, state: SessionState): Promise<CursorRo
     const outcome = await ask({ statement, parseMs, parameters, formats }, state)
     portal.run = { outcome, cursor: new ResultCursor(outcome.result) }
   }
-  portal.rows = new CursorRows(portal.run.cursor, { kind: "none" })
+  portal.rows = new CursorRows(portal.run.cursor, { kind: "none" }, state.memory)
   return portal.rows
 }
 

@@ -4,6 +4,7 @@ import { SqlState } from "../core/sql-state.ts"
 import type { SessionCommand } from "../core/statement.ts"
 import { reversedRows, splitRows } from "../wire/rows.ts"
 import type { ResultCursor } from "./result-cursor.ts"
+import type { MemoryShare } from "./session-memory.ts"
 
 /** What a cursor keeps of the rows that it has handed out. */
 export type CursorHistory =
@@ -23,6 +24,7 @@ type Kept = { readonly batch: RowBatch; readonly firstRow: number }
 export class CursorRows {
   readonly source: ResultCursor
   readonly #history: CursorHistory
+  readonly #memory: MemoryShare
   #kept: Kept[] = []
   #keptBytes = 0
   #isForgotten = false
@@ -32,9 +34,16 @@ export class CursorRows {
   #position = 0
   #lastBatch: RowBatch | undefined
 
-  constructor(source: ResultCursor, history: CursorHistory) {
+  constructor(source: ResultCursor, history: CursorHistory, memory: MemoryShare) {
     this.source = source
     this.#history = history
+    this.#memory = memory
+  }
+
+  /** Gives up what is unread and forgets what was read. */
+  [Symbol.dispose](): void {
+    this.source[Symbol.dispose]()
+    this.#forget()
   }
 
   get description(): Buffer | undefined {
@@ -117,11 +126,21 @@ export class CursorRows {
     if (history.kind === "none" || this.#isForgotten) return
     this.#kept.push({ batch, firstRow: this.#taken + 1 })
     if (this.source.isStored) return
-    this.#keptBytes += batch.bytes.length
-    if (this.#keptBytes <= history.bytesMax) return
+    const bytes = batch.bytes.length
+    const fits = this.#keptBytes + bytes <= history.bytesMax
+    if (fits && this.#memory.spool(bytes, Number.POSITIVE_INFINITY)) {
+      this.#keptBytes += bytes
+      return
+    }
     if (history.kind === "whole") throw historyFull(history.bytesMax)
-    this.#kept = []
+    this.#forget()
     this.#isForgotten = true
+  }
+
+  #forget(): void {
+    this.#memory.unspool(this.#keptBytes)
+    this.#keptBytes = 0
+    this.#kept = []
   }
 
   #keptAt(row: number): Kept {

@@ -31,6 +31,8 @@ import {
   type NamedObjects,
   type Portal,
   type PreparedStatement,
+  portalBytes,
+  preparedBytes,
 } from "./named-objects.ts"
 import { executedStatement } from "./prepare-command.ts"
 import { ResultCursor } from "./result-cursor.ts"
@@ -82,6 +84,7 @@ export class ExtendedQuery {
       name: message.name,
       statement,
       parseMs: performance.now() - startMs,
+      bytes: preparedBytes(message.sql),
       parameterTypes: message.parameterTypes,
       describedTypes: undefined,
     })
@@ -112,6 +115,7 @@ export class ExtendedQuery {
         prepared,
         parameters,
         formats: message.resultFormats,
+        bytes: portalBytes(parameters),
         run: undefined,
         isFinished: false,
       })

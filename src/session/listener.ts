@@ -16,6 +16,7 @@ import type { TokenLogin } from "./identify.ts"
 import { type LoggedIn, Login, type LoginAttempt, type LoginOutcome } from "./login.ts"
 import { SessionRegistry } from "./registry.ts"
 import { Session, type SessionEvents } from "./session.ts"
+import { type MemoryLimits, SessionMemory } from "./session-memory.ts"
 import type { SessionLimits, SessionOrigin } from "./session-state.ts"
 import { SessionSettings, type SettingDefaults } from "./settings.ts"
 import { applyStartupSettings } from "./startup-settings.ts"
@@ -38,6 +39,7 @@ export type ListenerOptions = {
   readonly tcpKeepAliveMs: number
   readonly messageBytesMax: number
   readonly limits: SessionLimits
+  readonly memoryLimits: MemoryLimits
   readonly events: ListenerEvents
 }
 
@@ -62,11 +64,13 @@ export class Listener {
   readonly #sessions = new Set<Session>()
   readonly #logins = new Set<Socket>()
   readonly #closing: ClosingSockets
+  readonly #memory: SessionMemory
   #isDraining = false
 
   constructor(options: ListenerOptions) {
     const { preLoginMax, closeTimeoutMs, tcpKeepAliveMs } = options
     this.#options = options
+    this.#memory = new SessionMemory(options.memoryLimits)
     this.#closing = new ClosingSockets({ closingMax: preLoginMax, closeTimeoutMs })
     const serverOptions = {
       allowHalfOpen: true,
@@ -87,6 +91,11 @@ export class Listener {
         resolve(typeof address === "object" && address !== null ? address.port : port)
       })
     })
+  }
+
+  /** What the sessions keep for their clients now. */
+  get keptBytes(): number {
+    return this.#memory.bytes
   }
 
   /** `active`: sessions that run a statement now; `closing`: connections whose client has not closed its side yet. */
@@ -238,6 +247,7 @@ export class Listener {
       settings,
       limits: this.#options.limits,
       closing: this.#closing,
+      memory: this.#memory,
       events: { ...this.#options.events, closed: onClosed },
     })
     slot.session = session

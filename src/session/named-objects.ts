@@ -6,6 +6,7 @@ import type { CursorRows } from "./cursor-rows.ts"
 import type { ResultCursor } from "./result-cursor.ts"
 import type { RunOutcome } from "./run-outcome.ts"
 import { cursorExists } from "./session-errors.ts"
+import type { MemoryShare } from "./session-memory.ts"
 
 /** What Parse made. */
 export type PreparedStatement = {
@@ -13,6 +14,8 @@ export type PreparedStatement = {
   /** Undefined for an empty query string. */
   readonly statement: Statement | undefined
   readonly parseMs: number
+  /** What it is taken to cost in memory. */
+  readonly bytes: number
   /** As declared by Parse; may be shorter than the statement's parameters. */
   readonly parameterTypes: readonly number[]
   /** As Describe answered them: what a client then sends in binary is of these types. */
@@ -29,6 +32,8 @@ export type Portal = {
   readonly formats: readonly FormatCode[]
   /** Set by the first FETCH of SQL that names it. */
   rows?: CursorRows
+  /** What its parameters are taken to cost in memory. */
+  readonly bytes: number
   /** Set by the first Execute. */
   run: { readonly outcome: RunOutcome; readonly cursor: ResultCursor } | undefined
   /** True once its end was sent: executed again, it has no rows left (PostgreSQL manual, 54.2.3). */
@@ -43,9 +48,11 @@ export class NamedObjects {
   readonly #prepared = new Map<string, PreparedStatement>()
   readonly #portals = new Map<string, Portal>()
   readonly #namedObjectsMax: number
+  readonly #memory: MemoryShare
 
-  constructor(namedObjectsMax: number) {
+  constructor(namedObjectsMax: number, memory: MemoryShare) {
     this.#namedObjectsMax = namedObjectsMax
+    this.#memory = memory
   }
 
   addPrepared(prepared: PreparedStatement): void {
@@ -56,6 +63,8 @@ export class NamedObjects {
         message: `prepared statement "${prepared.name}" already exists`,
       })
     this.#checkRoom(this.#prepared.size, "prepared statements")
+    this.closePrepared(prepared.name)
+    this.#memory.keep(prepared.bytes)
     this.#prepared.set(prepared.name, prepared)
   }
 
@@ -87,17 +96,21 @@ export class NamedObjects {
 
   /** Silent when there is none, as Close is. */
   closePrepared(name: string): void {
+    const prepared = this.#prepared.get(name)
+    if (prepared === undefined) return
     this.#prepared.delete(name)
+    this.#memory.drop(prepared.bytes)
   }
 
   closeAllPrepared(): void {
-    this.#prepared.clear()
+    for (const name of this.#prepared.keys()) this.closePrepared(name)
   }
 
   addPortal(portal: Portal): void {
     if (portal.name === "") this.closePortal("")
     else if (this.#portals.has(portal.name)) throw cursorExists(portal.name)
     this.#checkRoom(this.#portals.size, "portals")
+    this.#memory.keep(portal.bytes)
     this.#portals.set(portal.name, portal)
   }
 
@@ -117,8 +130,10 @@ export class NamedObjects {
 
   closePortal(name: string): void {
     const portal = this.#portals.get(name)
+    if (portal === undefined) return
     this.#portals.delete(name)
-    portal?.run?.cursor[Symbol.dispose]()
+    this.#memory.drop(portal.bytes)
+    portal.run?.cursor[Symbol.dispose]()
   }
 
   /** The end of a transaction ends its portals. */
@@ -152,6 +167,20 @@ export class NamedObjects {
 }
 
 const none: readonly ResultCursor[] = []
+
+/** Objects, maps and names around what a client sent. */
+const objectBytes = 512
+
+/** A text, and the tree that it was parsed to: measured at ten to thirty times the text, of which equal texts share one. */
+export function preparedBytes(sql: string): number {
+  return objectBytes + 2 * sql.length
+}
+
+export function portalBytes({ values }: Parameters): number {
+  let bytes = objectBytes
+  for (const value of values) bytes += 64 + (value?.length ?? 0)
+  return bytes
+}
 
 /** DEALLOCATE and DISCARD ALL end statements that were prepared by Parse, whichever protocol sends them. */
 export function deallocatePrepared(command: SessionCommand, objects: NamedObjects): void {

@@ -1,4 +1,5 @@
 import type { Socket } from "node:net"
+import type { MemoryShare } from "./session-memory.ts"
 
 /** Bytes gathered before they are handed to the socket in the middle of a turn; small messages of one turn go out as one write. */
 const flushBytes = 64 * 1024
@@ -13,15 +14,18 @@ const joinBytesMax = 16 * 1024
 export class Output {
   readonly #socket: Socket
   readonly #bytesMax: number
+  readonly #memory: MemoryShare
   #parts: Buffer[] = []
   #partBytes = 0
   #isClosed = false
   /** Bytes handed to the socket since the session began. */
   byteCount = 0
 
-  constructor(socket: Socket, bytesMax: number) {
+  constructor(socket: Socket, bytesMax: number, memory: MemoryShare) {
     this.#socket = socket
+    this.#memory = memory
     this.#bytesMax = bytesMax
+    socket.on("drain", () => memory.isOutputOver(this.#partBytes))
   }
 
   write(message: Buffer): void {
@@ -51,7 +55,8 @@ export class Output {
 
   /** True when the client does not read: nothing more may be produced until `drained` resolves. */
   get isFull(): boolean {
-    return this.#socket.writableLength + this.#partBytes > this.#bytesMax
+    const bytes = this.#socket.writableLength + this.#partBytes
+    return this.#memory.isOutputOver(bytes) || bytes > this.#bytesMax
   }
 
   /** Resolves when the socket took what was written, or at once when it is closed. */

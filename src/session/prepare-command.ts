@@ -15,7 +15,7 @@ import { rowValues } from "../pipeline/row-values.ts"
 import { readRowDescription } from "../wire/rows.ts"
 import { ask, questionOf } from "./ask.ts"
 import { commandResult } from "./local-result.ts"
-import type { PreparedStatement } from "./named-objects.ts"
+import { type PreparedStatement, preparedBytes } from "./named-objects.ts"
 import { ResultCursor } from "./result-cursor.ts"
 import type { RunOutcome, RunRequest } from "./run-outcome.ts"
 import type { SessionState } from "./session-state.ts"
@@ -40,6 +40,7 @@ export async function prepare(
     parseMs: request.parseMs,
     parameterTypes,
     describedTypes: undefined,
+    bytes: preparedBytes(request.statement.text),
   }
   await typesOf(prepared, state)
   state.objects.addPrepared(prepared)

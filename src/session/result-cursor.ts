@@ -3,6 +3,7 @@ import type { Completion, RowBatch, RowStream, StoredResult } from "../core/resu
 import { SqlState } from "../core/sql-state.ts"
 import { splitRows } from "../wire/rows.ts"
 import type { Output } from "./output.ts"
+import type { MemoryShare } from "./session-memory.ts"
 
 const noNotices: readonly Buffer[] = []
 
@@ -15,6 +16,8 @@ export class ResultCursor {
   readonly #stream: RowStream | undefined
   readonly #rest: RowBatch[] = []
   #nextBatch = 0
+  #spooledBytes = 0
+  #spooledIn: MemoryShare | undefined
   /** True once `take` was called. */
   hasMoved = false
   #completion: Completion | undefined
@@ -146,20 +149,21 @@ export class ResultCursor {
 
   /**
    * Reads what is left into memory, so that the lease goes back and the transaction's connection is free for the next
-   * statement. Above `spoolBytesMax` it fails with 54000 and the rest is given up.
+   * statement. When the session's cursors together would keep more than `spoolBytesMax`, or the memory of all sessions is
+   * full, it fails with 54000 and the rest is given up.
    */
-  async spool(spoolBytesMax: number): Promise<void> {
+  async spool(spoolBytesMax: number, memory: MemoryShare): Promise<void> {
     if (this.#stream === undefined || this.#completion !== undefined) return
     const kept: RowBatch[] = []
-    let bytes = 0
+    this.#spooledIn = memory
     for (;;) {
       const batch = await this.#stream.next()
       if (batch === undefined) break
-      bytes += batch.bytes.length
-      if (bytes > spoolBytesMax) {
+      if (!memory.spool(batch.bytes.length, spoolBytesMax)) {
         this[Symbol.dispose]()
         throw spoolFull(spoolBytesMax)
       }
+      this.#spooledBytes += batch.bytes.length
       kept.push(batch)
     }
     this.#completion = this.#stream.completion
@@ -170,6 +174,9 @@ export class ResultCursor {
 
   [Symbol.dispose](): void {
     this.#stream?.[Symbol.dispose]()
+    this.#spooledIn?.unspool(this.#spooledBytes)
+    this.#spooledBytes = 0
+    this.#rest.length = 0
   }
 }
 

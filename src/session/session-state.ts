@@ -6,6 +6,7 @@ import type { Rooms } from "../pipeline/rooms.ts"
 import { TransactionScope } from "../pipeline/transaction-scope.ts"
 import type { NamedObjects } from "./named-objects.ts"
 import type { ResultCursor } from "./result-cursor.ts"
+import type { MemoryShare } from "./session-memory.ts"
 import { durationMs } from "./setting-values.ts"
 import type { SessionSettings } from "./settings.ts"
 import type { SqlCursors } from "./sql-cursors.ts"
@@ -21,7 +22,7 @@ export type SessionOrigin = {
 }
 
 export type SessionLimits = {
-  /** Bytes of unread rows of open cursors kept aside while another statement of the same transaction runs. */
+  /** Bytes of unread rows of all open cursors kept aside while another statement of the same transaction runs. */
   readonly spoolBytesMax: number
   /** Unsent bytes after which a session produces nothing more until the client reads. */
   readonly outputBytesMax: number
@@ -44,6 +45,7 @@ export class SessionState {
   readonly cursors: SqlCursors
   readonly objects: NamedObjects
   readonly limits: SessionLimits
+  readonly memory: MemoryShare
   /** The warehouse's side of the explicit transaction; undefined outside one. */
   scope: TransactionScope | undefined
   /** Of the statement that runs now, or of the next one. */
@@ -62,6 +64,7 @@ export class SessionState {
       readonly cursors: SqlCursors
       readonly objects: NamedObjects
       readonly limits: SessionLimits
+      readonly memory: MemoryShare
     },
   ) {
     this.origin = origin
@@ -71,6 +74,7 @@ export class SessionState {
     this.cursors = parts.cursors
     this.objects = parts.objects
     this.limits = parts.limits
+    this.memory = parts.memory
   }
 
   /**
@@ -82,7 +86,7 @@ export class SessionState {
   }
 
   async spool(): Promise<void> {
-    for (const cursor of this.#streaming) await cursor.spool(this.limits.spoolBytesMax)
+    for (const cursor of this.#streaming) await cursor.spool(this.limits.spoolBytesMax, this.memory)
   }
 
   get #streaming(): readonly ResultCursor[] {

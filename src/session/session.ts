@@ -32,6 +32,7 @@ import {
   idleTooLong,
   shuttingDown,
 } from "./session-errors.ts"
+import { MemoryShare, type SessionMemory } from "./session-memory.ts"
 import { type SessionLimits, type SessionOrigin, SessionState } from "./session-state.ts"
 import type { SessionSettings } from "./settings.ts"
 import { simpleQuery } from "./simple-query.ts"
@@ -55,6 +56,7 @@ export type SessionInit = {
   readonly settings: SessionSettings
   readonly limits: SessionLimits
   readonly closing: ClosingSockets
+  readonly memory: SessionMemory
   readonly events: SessionEvents
 }
 
@@ -98,14 +100,16 @@ export class Session implements Cancellable {
     this.#splitter = init.splitter
     this.#events = init.events
     this.#closing = init.closing
-    this.#output = new Output(socket, limits.outputBytesMax)
-    this.#objects = new NamedObjects(limits.namedObjectsMax)
+    const memory = new MemoryShare(init.memory)
+    this.#output = new Output(socket, limits.outputBytesMax, memory)
+    this.#objects = new NamedObjects(limits.namedObjectsMax, memory)
     this.#state = new SessionState(init.origin, {
       objects: this.#objects,
       settings,
       transaction: new SessionTransaction(settings),
       cursors: new SqlCursors(limits.namedObjectsMax),
       limits,
+      memory,
     })
     this.#delivery = new Delivery(this.#output, {
       warehouse: init.origin.rooms.warehouse,
@@ -172,7 +176,9 @@ export class Session implements Cancellable {
       else this.#drain()
     } catch (thrown) {
       this.#end(toGatewayError(thrown))
+      return
     }
+    this.#countInput()
   }
 
   /** A client that pipelines while a statement runs is read up to a bound, so that its closing is noticed meanwhile. */
@@ -180,6 +186,16 @@ export class Session implements Cancellable {
     const { pendingBytesMax, pendingChunksMax } = this.#state.limits
     const { pendingBytes, pendingChunks } = this.#splitter
     if (pendingBytes > pendingBytesMax || pendingChunks > pendingChunksMax) this.#socket.pause()
+  }
+
+  /** What is unread is the beginning of a message, or waits behind a statement. */
+  #countInput(): void {
+    if (this.#phase === "closed") return
+    try {
+      this.#state.memory.input(this.#splitter.pendingBytes)
+    } catch (thrown) {
+      this.#end(toGatewayError(thrown))
+    }
   }
 
   #drain(): void {
@@ -206,7 +222,11 @@ export class Session implements Cancellable {
     }
     // While a statement runs, what was produced before it waits for its rows: PostgreSQL sends at Flush, Sync or a full buffer,
     // too, and one write less is one wake-up of the client less (0.03 ms of 0.3 on bench:miss).
-    if (!this.#isBusy) this.#output.flush()
+    if (!this.#isBusy) {
+      this.#output.flush()
+      // A batch that waits for its Sync may hold a lease, as a transaction may.
+      if (this.#phase === "extended" && this.#direct === undefined) this.#armIdleTimeout(true)
+    }
     if (this.#hasEnded && !this.#isBusy && this.#direct?.isIdle !== false) this.#close()
   }
 
@@ -232,6 +252,7 @@ export class Session implements Cancellable {
     }
     if (this.#socket.isPaused()) this.#socket.resume()
     this.#drain()
+    this.#countInput()
   }
 
   /** Handles the next message that is whole. Protocol violations that leave no way to go on are thrown. */
@@ -399,7 +420,7 @@ export class Session implements Cancellable {
   #onIdleTimeout(): void {
     if (this.#isBusy || this.#phase === "closed" || this.#direct?.isIdle === false) return
     const status = this.#direct?.status ?? this.#state.transaction.status
-    this.#end(idleTooLong(status !== "I"))
+    this.#end(idleTooLong(status !== "I" || this.#phase !== "ready"))
   }
 
   /** One error of one message: told to the client, and the rest of the batch skipped. */
@@ -482,6 +503,8 @@ export class Session implements Cancellable {
     this.#state.cursors.close(undefined)
     this.#state.scope?.end().catch((thrown: unknown) => this.#events.failed(toGatewayError(thrown)))
     this.#state.scope = undefined
+    this.#objects.closeAllPrepared()
+    this.#state.memory.release()
   }
 }
 

@@ -61,12 +61,12 @@ function runFrom(
     if (pending !== undefined)
       return pending.then(() => runFrom(index + 1, script, state, delivery))
   }
-  const { cursors, transaction, limits } = state
+  const { cursors, transaction, limits, memory } = state
   if (transaction.isExplicit || cursors.isEmpty) {
     transaction.endImplicit()
     return undefined
   }
-  return cursors.commit(limits.spoolBytesMax).then(() => transaction.endImplicit())
+  return cursors.commit(limits.spoolBytesMax, memory).then(() => transaction.endImplicit())
 }
 
 function runOne(

@@ -4,6 +4,7 @@ import { SqlState } from "../core/sql-state.ts"
 import type { CursorRows } from "./cursor-rows.ts"
 import type { ResultCursor } from "./result-cursor.ts"
 import { cursorExists } from "./session-errors.ts"
+import type { MemoryShare } from "./session-memory.ts"
 
 export type SqlCursor = {
   readonly name: string
@@ -62,16 +63,16 @@ export class SqlCursors {
     const closing = name === undefined ? [...this.#cursors.values()] : [this.get(name)]
     for (const cursor of closing) {
       this.#cursors.delete(cursor.name)
-      cursor.rows.source[Symbol.dispose]()
+      cursor.rows[Symbol.dispose]()
     }
   }
 
   /** COMMIT: cursors WITH HOLD keep their rows, the others end. */
-  async commit(spoolBytesMax: number): Promise<void> {
+  async commit(spoolBytesMax: number, memory: MemoryShare): Promise<void> {
     for (const cursor of this.#cursors.values()) {
       if (!cursor.isHeld) this.close(cursor.name)
       else if (!cursor.isKept) {
-        await cursor.rows.source.spool(spoolBytesMax)
+        await cursor.rows.source.spool(spoolBytesMax, memory)
         cursor.isKept = true
       }
     }
@@ -121,7 +122,7 @@ export async function inFormats(
       hint: "Ask for one format in all FETCHes, or declare the cursor BINARY.",
     })
   const reopened = await cursor.reopen(formats)
-  cursor.rows.source[Symbol.dispose]()
+  cursor.rows[Symbol.dispose]()
   cursor.rows = reopened
   cursor.formats = formats
   return reopened

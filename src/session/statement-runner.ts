@@ -167,7 +167,7 @@ function endTransaction(
 
 async function endOnWarehouse(tag: "COMMIT" | "ROLLBACK", state: SessionState): Promise<void> {
   try {
-    if (tag === "COMMIT") await state.cursors.commit(state.limits.spoolBytesMax)
+    if (tag === "COMMIT") await state.cursors.commit(state.limits.spoolBytesMax, state.memory)
     else state.cursors.rollback()
   } finally {
     await state.scope?.end()
