@@ -13,7 +13,8 @@ it("a gateway survives mutated conversations, answers others meanwhile and keeps
   const gateway = await startGateway({
     config: `
 listen: { host: 127.0.0.1, port: 0, messageBytesMax: 65536 }
-sql: { statementBytesMax: 65536 }
+sql: { statementBytesMax: 65536, memoEntriesMax: 500, memoBytesMax: 1MiB }
+cache: { memoryBytesMax: 4MiB, entriesMax: 1000, entryBytesMax: 65536 }
 log: { level: error }
 warehouses: { mart: { engine: duckdb, path: ":memory:", mode: owned } }`,
   })

@@ -45,6 +45,9 @@ const deadlineGraceMs = 1_000
 /** Rows of a question of our own. */
 const internalRowBytesMax = 1024 * 1024 * 1024
 
+/** Names that a server may report; PostgreSQL 18 reports 15, and extensions may add theirs. */
+const parametersMax = 1_000
+
 const never = new AbortController().signal
 
 export class PostgresConnection implements WarehouseConnection, Asker {
@@ -272,7 +275,7 @@ export class PostgresConnection implements WarehouseConnection, Asker {
     const reply = new Reply(
       this.#relay,
       {
-        onParameter: (name, value) => this.parameters.set(name, value),
+        onParameter: (name, value) => this.#setParameter(name, value),
         onReady: (status, error) => this.#onReady(status, error),
       },
       { hasPrelude: replay !== undefined, isDescribe: options.isDescribe ?? false },
@@ -362,7 +365,7 @@ export class PostgresConnection implements WarehouseConnection, Asker {
         if (type === 0x45) throw serverError(parseFields(frame.subarray(5)))
         if (type === 0x53) {
           const [name = "", value = ""] = frame.toString("utf8", 5).split("\0")
-          this.parameters.set(name, value)
+          this.#setParameter(name, value)
         } else if (type !== 0x4e && type !== 0x41) {
           throw protocolError(`message "${String.fromCharCode(type)}" that nobody asked for`)
         }
@@ -370,6 +373,12 @@ export class PostgresConnection implements WarehouseConnection, Asker {
     } catch (error) {
       this.#die(error)
     }
+  }
+
+  #setParameter(name: string, value: string): void {
+    if (!this.parameters.has(name) && this.parameters.size >= parametersMax)
+      throw protocolError(`more than ${parametersMax} parameters`)
+    this.parameters.set(name, value)
   }
 
   #broken(error: GatewayError): GatewayError {

@@ -52,6 +52,7 @@ type PgClient = Client & {
 }
 
 const keepAliveInitialDelayMs = 30_000
+const parametersMax = 1_000
 const noTlsText = "The server does not support SSL connections"
 
 /**
@@ -104,7 +105,8 @@ function dialOnce(
     client.connection.on(
       "parameterStatus",
       (message: { parameterName: string; parameterValue: string }) => {
-        parameters.set(message.parameterName, message.parameterValue)
+        if (parameters.size < parametersMax)
+          parameters.set(message.parameterName, message.parameterValue)
       },
     )
     const onAbort = (): void => {

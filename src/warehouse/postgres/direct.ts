@@ -64,7 +64,7 @@ export class PostgresDirect implements DirectConnection {
   #take(): Buffer | undefined {
     const type = this.#relay.peek()
     if (type === 0) return undefined
-    if (type === dataRow || type === copyData) return this.#relay.takeRows(type).bytes
+    if (type === dataRow || type === copyData) return this.#relay.takeRun(type).bytes
     if (type === readyForQuery) this.#isBusy = false
     return this.#relay.take()
   }

@@ -10,6 +10,9 @@ import { connectionLost, protocolError } from "./error-map.ts"
 export const frameBytesMax = 256 * 1024 * 1024
 
 const headerBytes = 5
+/** A DataRow's header and its count of columns. */
+const rowBytesMin = headerBytes + 2
+const anyCount = -1
 const dataRow = 0x44
 const nothing = Buffer.alloc(0)
 
@@ -84,18 +87,28 @@ export class Relay {
     this.#offset = this.#frameEnd
   }
 
-  /** The run of whole messages of one type at hand, DataRows unless said otherwise. The caller has peeked at its first one. */
-  takeRows(type = dataRow): RowBatch {
+  /** The run of whole DataRows at hand. Throws when one has not `columnCount` columns: clients index rows by the description. */
+  takeRows(columnCount: number): RowBatch {
+    return this.takeRun(dataRow, columnCount)
+  }
+
+  /** The run of whole messages of one type at hand. The caller has peeked at its first one. */
+  takeRun(type: number, columnCount = anyCount): RowBatch {
     const buffer = this.#buffer
     const end = buffer.length
     const start = this.#offset
     let offset = this.#frameEnd
     let rowCount = 1
+    if (columnCount !== anyCount && !hasColumns(buffer, start, offset, columnCount))
+      throw wrongColumns(columnCount)
     while (end - offset >= headerBytes && buffer[offset] === type) {
       const length = buffer.readInt32BE(offset + 1)
       // A length out of bounds ends the run; peek will say so.
       if (length < 4 || length > end - offset - 1) break
-      offset += 1 + length
+      const next = offset + 1 + length
+      if (columnCount !== anyCount && !hasColumns(buffer, offset, next, columnCount))
+        throw wrongColumns(columnCount)
+      offset = next
       rowCount += 1
     }
     this.#offset = offset
@@ -184,4 +197,12 @@ export class Relay {
     this.#parts = []
     this.#partsBytes = 0
   }
+}
+
+function wrongColumns(columnCount: number): GatewayError {
+  return protocolError(`a row that has not the ${columnCount} columns of its description`)
+}
+
+function hasColumns(buffer: Buffer, start: number, end: number, columnCount: number): boolean {
+  return end - start >= rowBytesMin && buffer.readUInt16BE(start + headerBytes) === columnCount
 }

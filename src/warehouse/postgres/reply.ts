@@ -57,6 +57,7 @@ export class Reply {
   #tag: string | undefined
   readonly #notices: Buffer[] = []
   #noticeBytes = 0
+  #columnCount = 0
   /** RowDescription, whole. */
   description: Buffer | undefined
   /** ParameterDescription, whole, when the statement was described. */
@@ -95,7 +96,7 @@ export class Reply {
       const type = relay.peek()
       if (type === 0) return "more"
       if (type === code.dataRow && this.#stage === "rows") {
-        this.batch = relay.takeRows()
+        this.batch = relay.takeRows(this.#columnCount)
         return "rows"
       }
       const step = this.#take(type)
@@ -156,6 +157,8 @@ export class Reply {
       case code.noData:
         if (!isOpen) break
         this.description = type === code.rowDescription ? frame : undefined
+        if (this.description !== undefined && frame.length >= 7)
+          this.#columnCount = frame.readUInt16BE(5)
         this.#stage = this.#isDescribe ? "complete" : "rows"
         if (this.#isDescribe) this.#tag = ""
         return "described"

@@ -420,7 +420,10 @@ const copying: readonly SessionCase[] = [
     [
       "E ERROR 0A000 the function-call protocol is not supported by this gateway",
       'Z "I"',
-      ...["T", "D", oneDone, idle],
+      "T",
+      "D",
+      oneDone,
+      idle,
     ],
     frame("F", Buffer.concat([int32(1598), int16(0, 0, 0)])),
     query(one),

@@ -27,7 +27,7 @@ async function readThrough(relay: Relay): Promise<Seen> {
     if (type === 0) {
       await relay.more()
     } else if (type === 0x44) {
-      const batch = relay.takeRows()
+      const batch = relay.takeRows(2)
       seen.rows.push(batch.bytes)
       seen.rowCount += batch.rowCount
     } else {
@@ -69,9 +69,22 @@ describe("the relay", () => {
     stream.write(chunk)
     await waiting
     relay.peek()
-    const batch = relay.takeRows()
+    const batch = relay.takeRows(1)
     deepEqual([batch.rowCount, batch.bytes.buffer === chunk.buffer], [3, true])
     equal(relay.peek(), 0)
+  })
+
+  it("refuses a row whose columns are not those of its description", async () => {
+    for (const rows of [[["a", "b"]], [["a"], ["a", "b"]], [[]]]) {
+      const { relay, stream } = setUp()
+      const waiting = relay.more()
+      stream.write(
+        Buffer.concat(rows.map((row) => dataRow(row.map((value) => Buffer.from(value))))),
+      )
+      await waiting
+      relay.peek()
+      throws(() => relay.takeRows(1), /has not the 1 columns/)
+    }
   })
 
   it("pauses the socket when a chunk comes that nobody asked for", async () => {
@@ -86,7 +99,7 @@ describe("the relay", () => {
     equal(relay.more(), undefined)
     equal(stream.isPaused(), true)
     relay.peek()
-    equal(relay.takeRows().rowCount, 1)
+    equal(relay.takeRows(1).rowCount, 1)
     await relay.more()
     equal(stream.isPaused(), false)
   })
