@@ -8,6 +8,8 @@ import { fuzzGateway } from "./gateway-fuzz.ts"
 const count = Number(process.env["FUZZ_CONVERSATIONS"] ?? 4_000)
 const seed = Number(process.env["FUZZ_SEED"] ?? 20_261_121)
 const mebibyte = 1024 ** 2
+/** Measured: 182 MiB after 60,000 conversations, 194 after 1,000,000. A leak of a kilobyte a conversation would be a gigabyte. */
+const growthBytesMax = (count > 10_000 ? 256 : 96) * mebibyte
 
 it("a gateway survives mutated conversations, answers others meanwhile and keeps nothing of them", async (test) => {
   const gateway = await startGateway({
@@ -30,7 +32,7 @@ warehouses: { mart: { engine: duckdb, path: ":memory:", mode: owned } }`,
     test.diagnostic(
       `${JSON.stringify(result)} ${perSecond} conversations/s, ${Math.round(growth / mebibyte)} MiB more resident`,
     )
-    ok(growth < 96 * mebibyte, `${Math.round(growth / mebibyte)} MiB`)
+    ok(growth < growthBytesMax, `${Math.round(growth / mebibyte)} MiB`)
     ok(!gateway.output().includes("invariant_violation"), gateway.output().slice(-4_000))
   } finally {
     await gateway.stop()
