@@ -93,21 +93,26 @@ export async function makeVerifier(
 
 /**
  * A verifier that no password fits, for a user that does not exist: the exchange then looks like any other and fails where a
- * wrong password fails. Derived from a secret of the server, so that the same name always shows the same salt, as a real
- * user would; with a random one, two tries would tell who exists. `iterations` must be what real verifiers here have.
+ * wrong password fails. The salt is derived from a secret of the server, so that the same name always shows the same one, as
+ * a real user would; with a random one, two tries would tell who exists. `like`: iterations and length of the salt (up to
+ * 32 bytes) are those of this verifier of a real user. The keys are never shown, so one pair does for all names, and an
+ * unknown name costs one HMAC more than a known one.
  */
 export function mockVerifier(
   user: string,
   secret: Buffer,
-  iterations: number = scramIterationsDefault,
+  like: Pick<ScramVerifier, "iterations" | "salt"> = mockLike,
 ): ScramVerifier {
+  const key = hash("sha256", secret, "buffer")
   return {
-    iterations,
-    salt: hmac(secret, `salt\0${user}`).subarray(0, saltBytes),
-    storedKey: hmac(secret, `stored key\0${user}`),
-    serverKey: hmac(secret, `server key\0${user}`),
+    iterations: like.iterations,
+    salt: hmac(secret, `salt\0${user}`).subarray(0, like.salt.length),
+    storedKey: key,
+    serverKey: key,
   }
 }
+
+const mockLike = { iterations: scramIterationsDefault, salt: Buffer.alloc(saltBytes) }
 
 /** SHA-256 works on blocks of this size. */
 const blockBytes = 64

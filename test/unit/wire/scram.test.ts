@@ -73,7 +73,7 @@ describe("ScramServer", () => {
   })
 
   it("refuses an unknown user as it refuses a wrong password", async () => {
-    const verifier = mockVerifier("ana", Buffer.from("secret"), iterations)
+    const verifier = mockVerifier("ana", Buffer.from("secret"))
     await rejects(login({ user: "ana", verifier }, "right"), wrong)
   })
 
@@ -249,6 +249,10 @@ describe("verifiers", () => {
     notEqual(mockSalt("ana", secret), mockSalt("ana", Buffer.from("other")))
     equal(mockVerifier("ana", secret).salt.length, 16)
     equal(mockVerifier("ana", secret).iterations, 4096)
+    const like = { iterations: 10_000, salt: Buffer.alloc(24) }
+    const { iterations: count, salt } = mockVerifier("ana", secret, like)
+    equal(count, 10_000)
+    equal(salt.length, 24)
   })
 })
 
