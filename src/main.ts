@@ -1,5 +1,4 @@
 import { readFileSync } from "node:fs"
-import { createSecureContext } from "node:tls"
 import { buildIdentity } from "./cli/build-identity.ts"
 import { type Built, buildRooms } from "./cli/build-rooms.ts"
 import { makeProgram } from "./cli/program.ts"
@@ -12,6 +11,8 @@ import { createLog, type Log } from "./observe/log.ts"
 import { Metrics } from "./observe/metrics.ts"
 import { LocalInvalidator } from "./pipeline/invalidate.ts"
 import { Listener } from "./session/listener.ts"
+import { TlsCredentials } from "./session/tls-credentials.ts"
+import { TlsEndpoint } from "./session/tls-endpoint.ts"
 import { Users } from "./session/users.ts"
 
 // The composition root: configuration -> rooms -> listeners. Nobody imports it.
@@ -39,7 +40,8 @@ async function start(configuration: Configuration): Promise<RunningGateway> {
   // Facts for the first login and the catalogue for the first statement; a warehouse that is down is asked again by each of them.
   await Promise.allSettled(built.warehouses.map(({ rooms }) => rooms.catalog.refreshNow()))
 
-  const listener = makeListener(configuration, built, metrics, log)
+  const tls = makeTls(configuration, metrics, log)
+  const listener = makeListener(configuration, { built, metrics, log, tls })
   let isDraining = false
   let isStarted = false
   const control = createControl({
@@ -79,6 +81,7 @@ async function start(configuration: Configuration): Promise<RunningGateway> {
   registerSources(metrics, built, listener)
 
   const closeAll = async (drainMsMax: number): Promise<void> => {
+    tls?.credentials.close()
     await listener.close(drainMsMax)
     await control.close()
     await built.close()
@@ -102,6 +105,7 @@ async function start(configuration: Configuration): Promise<RunningGateway> {
   return {
     postgresPort,
     controlPort,
+    reloadTls: () => tls?.credentials.reload(),
     close: () => {
       closing ??= close()
       return closing
@@ -146,34 +150,77 @@ async function opened(
   }
 }
 
+type Tls = { readonly credentials: TlsCredentials; readonly endpoint: TlsEndpoint }
+
+/** TLS for clients; its files are watched from here on. */
+function makeTls(configuration: Configuration, metrics: Metrics, log: Log): Tls | undefined {
+  const { tls } = configuration.listen
+  if (tls === undefined) return undefined
+  const tlsLog = log.child("tls")
+  const credentials = new TlsCredentials(tls, tls.reloadPollMs, {
+    reloaded: (notAfterMs) =>
+      tlsLog.info("read the certificate again", { notAfter: new Date(notAfterMs).toISOString() }),
+    reloadFailed: (error) =>
+      tlsLog.error("cannot use the new certificate; the old one stays in force", { error }),
+  })
+  const asksForCertificate = tls.clientCertificate !== "off"
+  const endpoint = new TlsEndpoint({ credentials, asksForCertificate })
+  metrics.source("tls_handshake_failures_total", () =>
+    Object.entries(endpoint.failures).map(([reason, value]) => ({ labels: [reason], value })),
+  )
+  metrics.source("tls_reloads_total", () =>
+    Object.entries(credentials.counts).map(([result, value]) => ({ labels: [result], value })),
+  )
+  metrics.source("tls_certificate_not_after_timestamp_seconds", () => [
+    { labels: [], value: credentials.current.notAfterMs / 1000 },
+  ])
+  return { credentials, endpoint }
+}
+
+function usersOf(configuration: Configuration): Users {
+  return new Users(
+    Object.entries(configuration.users).map(([name, user]) => {
+      const { requireClientCertificate: rule, auth } = user
+      const ownName = auth === "certificate" ? { cn: name } : undefined
+      const isEmpty = rule === undefined || Object.keys(rule).length === 0
+      const certificate = auth === "certificate" && isEmpty ? ownName : rule
+      return { name, ...user, certificate }
+    }),
+    configuration.identity?.passwordLogin,
+    configuration.listen.loginSecret,
+  )
+}
+
 function makeListener(
   configuration: Configuration,
-  built: Built,
-  metrics: Metrics,
-  log: Log,
+  rooms: {
+    readonly built: Built
+    readonly metrics: Metrics
+    readonly log: Log
+    readonly tls: Tls | undefined
+  },
 ): Listener {
+  const { built, metrics, log, tls } = rooms
   const { listen } = configuration
   const sessionLog = log.child("session")
   return new Listener({
-    users: new Users(
-      Object.entries(configuration.users).map(([name, user]) => ({ name, ...user })),
-      configuration.identity?.passwordLogin,
-    ),
+    users: usersOf(configuration),
     tokens: buildIdentity(configuration, log.child("identity")),
     route: (database) => built.routes.get(database),
     tls:
-      listen.tls === undefined
+      tls === undefined || listen.tls === undefined
         ? undefined
         : {
-            context: createSecureContext({
-              cert: readFileSync(listen.tls.certFile),
-              key: readFileSync(listen.tls.keyFile),
-              minVersion: "TLSv1.2",
-            }),
-            isRequired: listen.tls.required,
+            endpoint: tls.endpoint,
+            // A certificate can only be shown inside TLS.
+            isRequired: listen.tls.required || listen.tls.clientCertificate === "require",
+            needsCertificate: listen.tls.clientCertificate === "require",
           },
     sessionsMax: listen.sessionsMax,
     preLoginMax: listen.preLoginMax,
+    preLoginPerAddressMax: listen.preLoginPerAddressMax,
+    loginFailuresMax: listen.loginFailuresMax,
+    loginDelayMsMax: listen.loginDelayMsMax,
     loginTimeoutMs: listen.loginTimeoutMs,
     closeTimeoutMs: listen.closeTimeoutMs,
     tcpKeepAliveMs: listen.tcpKeepAliveMs,
@@ -220,6 +267,10 @@ function registerSources(metrics: Metrics, built: Built, listener: Listener): vo
     { labels: ["idle"], value: listener.counts.sessions - listener.counts.active },
   ])
   metrics.source("session_bytes", () => [{ labels: [], value: listener.keptBytes }])
+  metrics.source("connections_refused_total", () =>
+    Object.entries(listener.refusals).map(([limit, value]) => ({ labels: [limit], value })),
+  )
+  metrics.source("logins_delayed_total", () => [{ labels: [], value: listener.delayedLogins }])
   metrics.source("queries_in_flight", () => [{ labels: [], value: listener.counts.active }])
   metrics.source("warehouse_connections", () =>
     warehouses.flatMap(({ rooms, pool }) => {

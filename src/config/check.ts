@@ -63,6 +63,31 @@ function checkListeners({ listen, control }: Configuration, report: Report): voi
   }
 }
 
+const askForCertificates = "listen.tls.clientCertificate: optional or require"
+
+/** A rule about certificates that nobody asks for would let nobody in, or everybody who ignores it. */
+function checkCertificates({ listen, users }: Configuration, report: Report): void {
+  const { tls } = listen
+  const isAsked = tls !== undefined && tls.clientCertificate !== "off"
+  if (isAsked && tls.clientCaFile === undefined)
+    report(["listen", "tls", "clientCaFile"], "is required with clientCertificate")
+  if (!isAsked && (tls?.clientCaFile !== undefined || tls?.clientCrlFile !== undefined))
+    report(["listen", "tls", "clientCertificate"], "is off, so that no certificate is asked for")
+  for (const [name, { auth, trustUserFrom }] of Object.entries(users))
+    if (auth === "certificate" && trustUserFrom !== undefined)
+      report(["users", name, "trustUserFrom"], "needs a password, and auth: certificate has none")
+  if (isAsked) return
+  for (const [name, { auth, requireClientCertificate, trustedCertificate }] of Object.entries(
+    users,
+  )) {
+    if (trustedCertificate !== undefined)
+      report(["users", name, "trustedCertificate"], `needs ${askForCertificates}`)
+    const key = auth === "certificate" ? "auth" : "requireClientCertificate"
+    if (auth === "certificate" || requireClientCertificate !== undefined)
+      report(["users", name, key], `needs ${askForCertificates}`)
+  }
+}
+
 function checkSizes({ listen, cache, sql }: Configuration, report: Report): void {
   if (cache.entryBytesMax > cache.memoryBytesMax)
     report(["cache", "entryBytesMax"], "is larger than cache.memoryBytesMax")
@@ -85,6 +110,7 @@ export function checkConfiguration(configuration: Configuration): readonly Probl
   checkUsers(configuration, databases, report)
   checkIdentity(configuration, databases, report)
   checkListeners(configuration, report)
+  checkCertificates(configuration, report)
   checkSizes(configuration, report)
   checkRoles(configuration, report)
   return problems

@@ -32,7 +32,7 @@ export type WarehouseConfiguration = PostgresWarehouse | DuckdbWarehouse
 
 export type UserConfiguration = DeepReadonly<
   Omit<ParsedUser, "verifier" | "verifierFile" | "databases"> & {
-    /** SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>. Secret. */
+    /** SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>; empty with auth: certificate. Secret. */
     verifier: string
     /** undefined = every database. */
     databases: string[] | undefined

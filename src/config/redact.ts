@@ -43,10 +43,14 @@ function redactIdentity(
   return { ...identity, keys }
 }
 
-/** The same configuration, fit to be printed: no password, verifier or token digest. Claims are shown; they are no secrets. */
+/** The same configuration, fit to be printed: no password, verifier, secret or token digest. Claims are shown; they are no secrets. */
 export function redactConfiguration(configuration: Configuration): Configuration {
   return {
     ...configuration,
+    listen: {
+      ...configuration.listen,
+      ...(configuration.listen.loginSecret === undefined ? {} : { loginSecret: hidden }),
+    },
     control: {
       ...configuration.control,
       tokens: configuration.control.tokens.map((token) => ({ ...token, sha256: hidden })),

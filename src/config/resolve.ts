@@ -41,6 +41,10 @@ class Resolver {
     return absolute
   }
 
+  readableIfGiven(key: string, file: string | undefined): string | undefined {
+    return file === undefined ? undefined : this.readable(["listen", "tls", key], file)
+  }
+
   /** The value of `key`, or of the file that `<key>File` names; one of them, not both. */
   secret(path: KeyPath, key: string, values: Secret): string | undefined {
     const { inline, file } = values
@@ -148,7 +152,13 @@ function users(resolver: Resolver, parsed: ParsedConfiguration) {
   for (const [name, user] of Object.entries(parsed.users)) {
     const path = ["users", name]
     const { verifier: inline, verifierFile: file, databases, ...rest } = user
-    const verifier = resolver.requiredSecret(path, "verifier", { inline, file }) ?? ""
+    const secret = { inline, file }
+    const verifier =
+      (user.auth === "certificate"
+        ? resolver.secret(path, "verifier", secret)
+        : resolver.requiredSecret(path, "verifier", secret)) ?? ""
+    if (user.auth === "certificate" && verifier !== "")
+      resolver.report([...path, "auth"], "certificate has no use for a verifier; keep one of them")
     if (verifier !== "" && !verifierForm.test(verifier))
       resolver.report(
         [...path, inline === undefined ? "verifierFile" : "verifier"],
@@ -216,11 +226,13 @@ export function resolveConfiguration(
   options: ResolveOptions,
 ): { readonly configuration: Configuration; readonly problems: readonly Problem[] } {
   const resolver = new Resolver(options)
-  const { tls, ...listen } = parsed.listen
+  const { tls, loginSecret: inline, loginSecretFile: file, ...listen } = parsed.listen
+  const loginSecret = resolver.secret(["listen"], "loginSecret", { inline, file })
   const configuration: Configuration = {
     ...parsed,
     listen: {
       ...listen,
+      ...(loginSecret === undefined ? {} : { loginSecret }),
       ...(tls === undefined
         ? {}
         : {
@@ -228,6 +240,8 @@ export function resolveConfiguration(
               ...tls,
               certFile: resolver.readable(["listen", "tls", "certFile"], tls.certFile),
               keyFile: resolver.readable(["listen", "tls", "keyFile"], tls.keyFile),
+              clientCaFile: resolver.readableIfGiven("clientCaFile", tls.clientCaFile),
+              clientCrlFile: resolver.readableIfGiven("clientCrlFile", tls.clientCrlFile),
             },
           }),
     },

@@ -41,11 +41,49 @@ const listen = z
         certFile: text("PEM file with the certificate chain."),
         keyFile: text("PEM file with the private key."),
         required: flag(false, "Refuse clients that do not ask for TLS."),
+        minVersion: z
+          .enum(["TLSv1.2", "TLSv1.3"])
+          .default("TLSv1.2")
+          .meta({ description: "Oldest version of TLS that is spoken." }),
+        clientCertificate: z.enum(["off", "optional", "require"]).default("off").meta({
+          description:
+            "Ask clients for a certificate; require: nobody enters without one, nor without TLS.",
+        }),
+        clientCaFile: text("PEM file with the authorities of client certificates.").optional(),
+        clientCrlFile: text("PEM file with the revocation lists of all of them.").optional(),
+        reloadPollMs: durationMs(10_000, "Looks for changed files so often; 0 = only on SIGHUP.", {
+          max: 3_600_000,
+        }),
       })
       .optional()
       .meta({ description: "TLS for clients; without it SSLRequest is answered with N." }),
     sessionsMax: integer(2_000, "Sessions open at once.", { min: 1, max: 1_000_000 }),
-    preLoginMax: integer(200, "Connections that have not logged in yet.", { min: 1, max: 100_000 }),
+    preLoginMax: integer(1_000, "Connections that have not logged in yet.", {
+      min: 1,
+      max: 100_000,
+    }),
+    preLoginPerAddressMax: integer(
+      500,
+      "Connections of one address (IPv6: one /64) that have not logged in yet.",
+      { min: 1, max: 100_000 },
+    ),
+    loginSecret: z
+      .string("must be text; put it in quotes")
+      .min(16, "must have at least 16 characters")
+      .optional()
+      .meta({
+        description:
+          "Keeps what unknown users are shown the same over restarts and instances; without it a random one is made at each start.",
+      }),
+    loginSecretFile: text("File that holds the secret.").optional(),
+    loginFailuresMax: integer(
+      10,
+      "Failed logins of a user at an address before the next one waits; forgotten one every 6 s; 0 = never waits.",
+      { max: 1_000_000 },
+    ),
+    loginDelayMsMax: durationMs(2_000, "Longest wait of a login after failed ones.", {
+      max: 60_000,
+    }),
     messageBytesMax: byteCount(16 * mebibyte, "Largest message a client may send.", {
       min: 64 * 1024,
       max: 1024 ** 3 - 1,
@@ -254,6 +292,20 @@ const identity = z
 const user = z.strictObject({
   verifier: text("SCRAM-SHA-256$... as `sluice verifier` prints it.").optional(),
   verifierFile: text("File that holds the verifier.").optional(),
+  auth: z.enum(["scram", "certificate"]).default("scram").meta({
+    description: "scram: by password; certificate: by the client's certificate alone.",
+  }),
+  requireClientCertificate: z
+    .strictObject({
+      cn: text("Common name of the subject.").optional(),
+      dn: text("Whole subject, as in RFC 2253: CN=etl,O=Example.").optional(),
+      san: text("One alternative name: DNS:host, email:..., URI:..., IP Address:...").optional(),
+    })
+    .optional()
+    .meta({
+      description:
+        "What the client's certificate must say; {} takes any valid one. With auth: certificate the default is cn = the user's name.",
+    }),
   roles: z.array(z.string()).min(1, "must name at least one role"),
   claims: z
     .record(z.string(), z.unknown())

@@ -15,6 +15,31 @@ export const sourceTable = {
     help: "Bytes that sessions keep for their clients: statements, parameters, spooled rows, unread input, unsent output.",
     labels: [],
   },
+  connections_refused_total: {
+    type: "counter",
+    help: "Connections turned away for lack of room, by which limit.",
+    labels: ["limit"],
+  },
+  logins_delayed_total: {
+    type: "counter",
+    help: "Logins that had to wait because logins before them had failed.",
+    labels: [],
+  },
+  tls_handshake_failures_total: {
+    type: "counter",
+    help: "TLS handshakes that failed, by reason (handshake, no_alpn, timeout).",
+    labels: ["reason"],
+  },
+  tls_reloads_total: {
+    type: "counter",
+    help: "Times that certificate files were read again, by result (ok, failed).",
+    labels: ["result"],
+  },
+  tls_certificate_not_after_timestamp_seconds: {
+    type: "gauge",
+    help: "Unix time at which the certificate in force expires.",
+    labels: [],
+  },
   queries_in_flight: { type: "gauge", help: "Statements that run now.", labels: [] },
   warehouse_connections: {
     type: "gauge",

@@ -1,5 +1,4 @@
 import { createServer, type Server, type Socket } from "node:net"
-import { type SecureContext, TLSSocket } from "node:tls"
 import { GatewayError, toGatewayError } from "../core/errors.ts"
 import type { Identity } from "../core/identity.ts"
 import { SqlState } from "../core/sql-state.ts"
@@ -11,9 +10,11 @@ import {
   errorResponse,
   parameterStatus,
 } from "../wire/backend-messages.ts"
+import { type ArrivalRefusal, Arrivals, type ArrivalsTls } from "./arrivals.ts"
 import { ClosingSockets } from "./closing-sockets.ts"
 import type { TokenLogin } from "./identify.ts"
-import { type LoggedIn, Login, type LoginAttempt, type LoginOutcome } from "./login.ts"
+import type { LoggedIn, LoginAttempt, LoginOutcome } from "./login.ts"
+import { LoginThrottle } from "./login-throttle.ts"
 import { SessionRegistry } from "./registry.ts"
 import { Session, type SessionEvents } from "./session.ts"
 import { type MemoryLimits, SessionMemory } from "./session-memory.ts"
@@ -28,15 +29,19 @@ export type ListenerOptions = {
   readonly tokens: TokenLogin | undefined
   /** What a startup packet's database name leads to. */
   readonly route: (database: string) => ListenerRoute | undefined
-  readonly tls: { readonly context: SecureContext; readonly isRequired: boolean } | undefined
+  readonly tls: ArrivalsTls | undefined
   readonly sessionsMax: number
-  /** Connections that have not logged in yet. */
+  /** See {@link ArrivalsOptions}. */
   readonly preLoginMax: number
+  readonly preLoginPerAddressMax: number
   readonly loginTimeoutMs: number
   /** Time a client gets to take what it is owed after its session's end. */
   readonly closeTimeoutMs: number
   /** TCP keepalive: silence after which a client's host is probed; 0 = never. */
   readonly tcpKeepAliveMs: number
+  /** See {@link LoginThrottleOptions}. */
+  readonly loginFailuresMax: number
+  readonly loginDelayMsMax: number
   readonly messageBytesMax: number
   readonly limits: SessionLimits
   readonly memoryLimits: MemoryLimits
@@ -56,20 +61,47 @@ export type ListenerEvents = Omit<SessionEvents, "closed"> & {
   loginFailed(error: GatewayError, attempt: LoginAttempt): void
 }
 
+/** Why a connection found no room. */
+export type ConnectionRefusal = ArrivalRefusal | "login_rate" | "sessions" | "draining"
+
 /** The PostgreSQL listener: accepts, logs in, hands over to a Session, and keeps count. */
 export class Listener {
   readonly #options: ListenerOptions
   readonly #server: Server
   readonly #registry = new SessionRegistry()
   readonly #sessions = new Set<Session>()
-  readonly #logins = new Set<Socket>()
   readonly #closing: ClosingSockets
   readonly #memory: SessionMemory
+  readonly #throttle: LoginThrottle
+  readonly #arrivals: Arrivals
+  readonly #refusals: Record<ConnectionRefusal, number> = {
+    pre_login: 0,
+    pre_login_per_address: 0,
+    login_rate: 0,
+    sessions: 0,
+    draining: 0,
+  }
   #isDraining = false
 
   constructor(options: ListenerOptions) {
     const { preLoginMax, closeTimeoutMs, tcpKeepAliveMs } = options
     this.#options = options
+    const { users, tokens, messageBytesMax, route, tls, loginTimeoutMs } = options
+    this.#throttle = new LoginThrottle({
+      failuresMax: options.loginFailuresMax,
+      // Who waits must still have time to log in.
+      delayMsMax: Math.min(options.loginDelayMsMax, loginTimeoutMs / 2),
+      nowMs: () => performance.now(),
+    })
+    this.#arrivals = new Arrivals({
+      login: { users, tokens, messageBytesMax, database: route },
+      tls,
+      throttle: this.#throttle,
+      preLoginMax: options.preLoginMax,
+      preLoginPerAddressMax: options.preLoginPerAddressMax,
+      loginTimeoutMs,
+      onOutcome: (socket, outcome) => this.#onLogin(socket, outcome),
+    })
     this.#memory = new SessionMemory(options.memoryLimits)
     this.#closing = new ClosingSockets({ closingMax: preLoginMax, closeTimeoutMs })
     const serverOptions = {
@@ -108,14 +140,24 @@ export class Listener {
     let active = 0
     for (const session of this.#sessions) if (session.isBusy) active += 1
     const { size: sessions } = this.#sessions
-    return { sessions, active, logins: this.#logins.size, closing: this.#closing.size }
+    return { sessions, active, logins: this.#arrivals.size, closing: this.#closing.size }
+  }
+
+  /** Connections turned away since the start, by reason. */
+  get refusals(): Readonly<Record<ConnectionRefusal, number>> {
+    return { ...this.#refusals, login_rate: this.#throttle.refused }
+  }
+
+  /** Logins that had to wait because of failed ones before them. */
+  get delayedLogins(): number {
+    return this.#throttle.delayed
   }
 
   /** Stops accepting; idle sessions end, busy ones get `drainMsMax` for their statement, then are cancelled. */
   async close(drainMsMax: number): Promise<void> {
     this.#isDraining = true
     this.#server.close()
-    for (const socket of this.#logins) socket.destroy()
+    this.#arrivals.close()
     for (const session of this.#sessions) session.drain()
     const deadlineMs = performance.now() + drainMsMax
     while (this.#sessions.size > 0 && performance.now() < deadlineMs)
@@ -125,46 +167,14 @@ export class Listener {
   }
 
   #accept(socket: Socket): void {
-    if (this.#isDraining || this.#logins.size >= this.#options.preLoginMax) {
-      this.#options.events.connectionEnded("refused")
-      this.#refuse(socket, tooMany())
-      return
-    }
-    socket.on("error", ignore)
-    this.#login(socket, socket, this.#options.tls === undefined ? undefined : "offered")
+    const refusal = this.#isDraining ? "draining" : this.#arrivals.accept(socket)
+    if (refusal === undefined) return
+    this.#refusals[refusal] += 1
+    this.#options.events.connectionEnded("refused")
+    this.#refuse(socket, tooMany())
   }
 
-  #login(socket: Socket, raw: Socket, tls: "offered" | "inside" | undefined): void {
-    const { users, tokens, messageBytesMax, route, loginTimeoutMs } = this.#options
-    const isRequired = tls === "offered" && this.#options.tls?.isRequired === true
-    this.#logins.add(raw)
-    const login = new Login(
-      socket,
-      {
-        users,
-        tokens,
-        facts: {
-          isEncrypted: tls === "inside",
-          // Asked of the kernel only where a rule looks at it.
-          get address() {
-            return raw.remoteAddress
-          },
-          certificateSubject: undefined,
-        },
-        messageBytesMax,
-        tls: isRequired ? "required" : tls,
-        database: route,
-      },
-      (outcome) => {
-        clearTimeout(timer)
-        this.#logins.delete(raw)
-        this.#onLogin(socket, outcome)
-      },
-    )
-    const timer = setTimeout(() => login.expire(), loginTimeoutMs)
-  }
-
-  #onLogin(socket: Socket, outcome: LoginOutcome): void {
+  #onLogin(socket: Socket, outcome: Exclude<LoginOutcome, { kind: "tls" }>): void {
     const { events } = this.#options
     switch (outcome.kind) {
       case "session":
@@ -177,9 +187,6 @@ export class Listener {
         this.#registry.cancel(outcome.request.processId, outcome.request.secretKey)
         this.#closing.end(socket)
         return
-      case "tls":
-        this.#upgrade(socket)
-        return
       case "failed":
         events.loginFailed(outcome.error, outcome.attempt)
         events.connectionEnded("login_failed")
@@ -191,32 +198,13 @@ export class Listener {
     }
   }
 
-  #upgrade(socket: Socket): void {
-    const { tls, loginTimeoutMs } = this.#options
-    if (tls === undefined) return
-    const secure = new TLSSocket(socket, {
-      isServer: true,
-      secureContext: tls.context,
-      ALPNProtocols: ["postgresql"],
-    })
-    this.#logins.add(socket)
-    const timer = setTimeout(() => secure.destroy(), loginTimeoutMs)
-    const forget = (): void => {
-      clearTimeout(timer)
-      this.#logins.delete(socket)
-    }
-    secure.on("error", () => socket.destroy())
-    secure.once("close", forget)
-    secure.once("secure", () => {
-      forget()
-      this.#login(secure, socket, "inside")
-    })
-  }
-
   async #open(socket: Socket, login: LoggedIn): Promise<void> {
     const { startup, identity, splitter, greeting } = login
     const found = this.#options.route(startup.database)
-    if (found === undefined || this.#registry.size >= this.#options.sessionsMax) throw tooMany()
+    if (found === undefined || this.#registry.size >= this.#options.sessionsMax) {
+      this.#refusals.sessions += 1
+      throw tooMany()
+    }
     const settings = new SessionSettings(found.defaults(), identity.user)
     const slot: { session: Session | undefined } = { session: undefined }
     const { processId, key } = this.#registry.add(

@@ -1,7 +1,8 @@
-import { randomBytes } from "node:crypto"
+import { createHash, randomBytes } from "node:crypto"
 import { BlockList, isIPv6 } from "node:net"
 import type { Identity } from "../core/identity.ts"
 import { mockVerifier, parseVerifier, type ScramVerifier } from "../wire/scram.ts"
+import type { CertificateRule } from "./client-certificate.ts"
 
 /** What is known of a connection before anybody has logged in on it. */
 export type ConnectionFacts = {
@@ -12,10 +13,16 @@ export type ConnectionFacts = {
   readonly certificateSubject: string | undefined
 }
 
+/** `scram`: by password. `certificate`: by the client's certificate alone. */
+export type UserAuth = "scram" | "certificate"
+
 /** A user of the configuration, ready for login. */
 export type UserEntry = {
   readonly identity: Identity
-  readonly verifier: ScramVerifier
+  /** undefined for `certificate`. */
+  readonly verifier: ScramVerifier | undefined
+  /** What the client's certificate has to say; undefined = none is needed. */
+  readonly certificate: CertificateRule | undefined
   /** Databases the user may name; undefined = all. */
   readonly databases: readonly string[] | undefined
   /** `own`: an end user; `optional`, `required`: a service account that brings tokens; undefined: not said. */
@@ -26,8 +33,11 @@ export type IdentityMode = "own" | "optional" | "required"
 
 export type UserRecord = {
   readonly name: string
-  /** `SCRAM-SHA-256$...`. */
+  /** `SCRAM-SHA-256$...`; empty for `certificate`. */
   readonly verifier: string
+  /** Default: `scram`. */
+  readonly auth?: UserAuth | undefined
+  readonly certificate?: CertificateRule | undefined
   readonly roles: readonly string[]
   readonly claims: Readonly<Record<string, unknown>>
   readonly databases: readonly string[] | undefined
@@ -48,7 +58,7 @@ export type PasswordLogin = {
 }
 
 type TrustingAccount = {
-  readonly entry: UserEntry
+  readonly entry: UserEntry & { readonly verifier: ScramVerifier }
   readonly addresses: BlockList | undefined
   readonly certificate: string | undefined
   readonly rolesOf: ReadonlyMap<string, readonly string[]>
@@ -57,7 +67,20 @@ type TrustingAccount = {
 /** How a startup packet's user is to prove that he is who he says. */
 export type Account =
   /** By SCRAM with a verifier of the configuration. `identity` holds once the proof was right. */
-  | { readonly kind: "password"; readonly entry: UserEntry; readonly identity: Identity }
+  | {
+      readonly kind: "password"
+      readonly entry: UserEntry
+      readonly verifier: ScramVerifier
+      readonly identity: Identity
+    }
+  /** By a certificate that fits the entry's rule; with another one or none he is treated as nobody. */
+  | {
+      readonly kind: "certificate"
+      readonly entry: UserEntry
+      readonly rule: CertificateRule
+      readonly verifier: ScramVerifier
+      readonly identity: Identity
+    }
   /** By a signed token as password, in clear inside TLS. */
   | { readonly kind: "token" }
   /** Not at all: the exchange goes on with a verifier that no password fits. */
@@ -68,50 +91,69 @@ const nameCharsMax = 255
 
 /**
  * Who may log in. A configured user is always itself, with its own password: an account that may name others cannot name
- * one that has roles of its own. An unknown name gets a verifier that no password fits, so that it cannot be told from a
- * wrong password.
+ * one that has roles of its own. An unknown name gets a verifier that no password fits and that looks like those of others,
+ * so that it cannot be told from a wrong password.
  */
 export class Users {
   readonly #entries = new Map<string, UserEntry>()
   readonly #trusting: TrustingAccount[] = []
   readonly #passwordLogin: PasswordLogin | undefined
-  readonly #mockSecret = randomBytes(32)
-  readonly #mockIterations: number
+  readonly #verifiers: ScramVerifier[] = []
+  readonly #mockSecret: Buffer
 
-  constructor(records: readonly UserRecord[], passwordLogin?: PasswordLogin) {
-    for (const record of records) {
-      const verifier = parseVerifier(record.verifier)
-      if (verifier === undefined) continue
-      const { name, roles, claims, databases } = record
-      const identity: Identity = Object.freeze({ user: name, roles, claims })
-      const entry = { identity, verifier, databases, identityMode: record.identity }
-      this.#entries.set(name, entry)
-      if (record.trustUserFrom === "startup_user")
-        this.#trusting.push(trustingAccount(entry, record))
-    }
+  /** `secret`: keeps the looks of unknown names the same over restarts and instances; undefined = a random one. */
+  constructor(records: readonly UserRecord[], passwordLogin?: PasswordLogin, secret?: string) {
+    for (const record of records) this.#add(record)
     this.#passwordLogin = passwordLogin
-    const [first] = this.#entries.values()
-    this.#mockIterations = first?.verifier.iterations ?? 4096
+    this.#mockSecret =
+      secret === undefined ? randomBytes(32) : createHash("sha256").update(secret).digest()
+  }
+
+  #add(record: UserRecord): void {
+    const { name, roles, claims, databases, certificate } = record
+    const isByCertificate = record.auth === "certificate"
+    const verifier = isByCertificate ? undefined : parseVerifier(record.verifier)
+    // Neither a password nor a rule: nobody could say who that is.
+    if (isByCertificate ? certificate === undefined : verifier === undefined) return
+    const identity: Identity = Object.freeze({ user: name, roles, claims })
+    const entry = { identity, verifier, certificate, databases, identityMode: record.identity }
+    this.#entries.set(name, entry)
+    if (verifier === undefined) return
+    this.#verifiers.push(verifier)
+    if (record.trustUserFrom === "startup_user")
+      this.#trusting.push(trustingAccount({ ...entry, verifier }, record))
   }
 
   /** Configured users first, then accounts that may name the user from here, then tokens; the rest is nobody. */
   accountOf(user: string, database: string, facts: ConnectionFacts): Account {
     const own = this.#entries.get(user)
-    if (own !== undefined) return { kind: "password", entry: own, identity: own.identity }
+    if (own !== undefined) return this.#accountOfEntry(own)
     if (isSoundName(user)) {
       const trusting = this.#trusting.find((account) => isTrusted(account, database, facts))
-      if (trusting !== undefined)
-        return {
-          kind: "password",
-          entry: trusting.entry,
-          identity: namedBy(trusting, user),
-        }
+      if (trusting !== undefined) {
+        const { entry } = trusting
+        const identity = namedBy(trusting, user)
+        return { kind: "password", entry, verifier: entry.verifier, identity }
+      }
       if (this.#takesToken(user, database)) return { kind: "token" }
     }
-    return {
-      kind: "nobody",
-      verifier: mockVerifier(user, this.#mockSecret, this.#mockIterations),
-    }
+    return { kind: "nobody", verifier: this.#mockOf(user) }
+  }
+
+  #accountOfEntry(entry: UserEntry): Account {
+    const { verifier, certificate, identity } = entry
+    if (verifier !== undefined) return { kind: "password", entry, verifier, identity }
+    const mock = this.#mockOf(identity.user)
+    return certificate === undefined
+      ? { kind: "nobody", verifier: mock }
+      : { kind: "certificate", entry, rule: certificate, verifier: mock, identity }
+  }
+
+  /** Real verifiers may differ in iterations: made-up ones are spread over the same values, the same name always on one. */
+  #mockOf(name: string): ScramVerifier {
+    const mock = mockVerifier(name, this.#mockSecret)
+    const like = this.#verifiers[(mock.salt[0] ?? 0) % this.#verifiers.length]
+    return like === undefined ? mock : mockVerifier(name, this.#mockSecret, like)
   }
 
   #takesToken(user: string, database: string): boolean {
@@ -125,7 +167,7 @@ function isSoundName(name: string): boolean {
   return name.length <= nameCharsMax && !/\p{Cc}/u.test(name)
 }
 
-function trustingAccount(entry: UserEntry, record: UserRecord): TrustingAccount {
+function trustingAccount(entry: TrustingAccount["entry"], record: UserRecord): TrustingAccount {
   let addresses: BlockList | undefined
   for (const network of record.trustedAddresses ?? []) {
     addresses ??= new BlockList()

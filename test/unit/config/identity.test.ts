@@ -80,8 +80,16 @@ const cases: readonly (readonly [title: string, text: string, problems: readonly
   ["a trusting account from one network", withUser(`${trusting}\n    ${near}`), []],
   [
     "a trusting account with a certificate",
-    withUser(`${trusting}\n    trustedCertificate: CN=superset`),
+    withUser(`${trusting}\n    trustedCertificate: CN=superset`).replace(
+      "keyFile: server.key",
+      "keyFile: server.key, clientCertificate: optional, clientCaFile: server.crt",
+    ),
     [],
+  ],
+  [
+    "a trusting account with a certificate that nobody asks for",
+    withUser(`${trusting}\n    trustedCertificate: CN=superset`),
+    ["trustedCertificate: needs listen.tls.clientCertificate"],
   ],
   [
     "a trusting account from anywhere",

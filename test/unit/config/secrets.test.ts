@@ -96,7 +96,54 @@ describe("secrets", () => {
       certFile: "/etc/sluice/tls.crt",
       keyFile: "/etc/sluice/tls.key",
       required: false,
+      minVersion: "TLSv1.2",
+      clientCertificate: "off",
+      clientCaFile: undefined,
+      clientCrlFile: undefined,
+      reloadPollMs: 10_000,
     })
+  })
+})
+
+const tls = (more: string): string =>
+  `listen: { tls: { certFile: tls.crt, keyFile: tls.key, ${more} } }`
+const user = (more: string): string =>
+  minimal.replace("roles: [analyst]\n", `roles: [analyst]\n    ${more}\n`)
+
+describe("client certificates", () => {
+  const wrong: readonly (readonly [text: string, problem: RegExp])[] = [
+    [minimal + tls("clientCertificate: require"), /clientCaFile: is required with/],
+    [minimal + tls("clientCaFile: tls.crt"), /clientCertificate: is off, so that no/],
+    [minimal + tls("clientCrlFile: tls.crt"), /clientCertificate: is off, so that no/],
+    [minimal + tls("clientCertificate: always"), /clientCertificate/],
+    [minimal + tls("minVersion: TLSv1.1"), /minVersion/],
+    [
+      user("requireClientCertificate: { cn: a }"),
+      /superset.requireClientCertificate: needs listen/,
+    ],
+    [user("requireClientCertificate: { subject: a }"), /subject/],
+    [user("auth: certificate"), /superset.auth: (needs listen|certificate has no use)/],
+  ]
+  for (const [text, problem] of wrong)
+    it(`are refused with ${problem.source}`, () =>
+      match(problemsIn(text, { files }).join(), problem))
+
+  it("are asked for, and take the place of a verifier", () => {
+    const text = minimal.replace("verifier: ${SUPERSET_VERIFIER}", "auth: certificate")
+    const section = tls("clientCertificate: optional, clientCaFile: tls.crt")
+    const { users, listen } = parse(text + section, { files })
+    deepEqual([users["superset"]?.auth, users["superset"]?.verifier], ["certificate", ""])
+    deepEqual(listen.tls?.clientCaFile, "/etc/sluice/tls.crt")
+  })
+})
+
+describe("the secret of logins", () => {
+  it("has at least 16 characters and is not printed", () => {
+    const section = 'listen: { loginSecret: "0123456789abcdef" }'
+    match(problemsIn(`${minimal}${section.replace("0123", "")}`).join(), /at least 16/)
+    const good = parse(`${minimal}${section}`)
+    doesNotMatch(JSON.stringify(redactConfiguration(good)), /0123456789abcdef/)
+    match(JSON.stringify(good), /0123456789abcdef/)
   })
 })
 

@@ -1,4 +1,4 @@
-import { deepEqual, equal, throws } from "node:assert/strict"
+import { deepEqual, equal, notDeepEqual, ok, throws } from "node:assert/strict"
 import { before, describe, it } from "node:test"
 import { applyStartupSettings, identityTokenOf } from "../../../src/session/startup-settings.ts"
 import {
@@ -158,5 +158,69 @@ describe("the token of a startup packet", () => {
       ["options", "-c sluice.identity=y"],
     ])
     await applyStartupSettings(parameters, untouchable, origin)
+  })
+})
+
+const names = Array.from({ length: 200 }, (_, index) => `nobody${index}`)
+
+async function recordOf(name: string, iterations: number): Promise<UserRecord> {
+  return {
+    name,
+    verifier: await makeVerifier(name, iterations),
+    roles: [],
+    claims: {},
+    databases: undefined,
+  }
+}
+
+const secret = "a secret of sixteen and more"
+
+function mockOf(users: Users, name = "nobody") {
+  const account = users.accountOf(name, "mart", near)
+  ok(account.kind === "nobody" || account.kind === "certificate")
+  return account.verifier
+}
+
+const saltOf = (users: Users): string => mockOf(users).salt.toString("hex")
+
+describe("an unknown user", () => {
+  it("shows the iterations that real users have, the same name always the same", async () => {
+    const users = new Users(
+      [await recordOf("ana", 4096), await recordOf("bob", 10_000)],
+      undefined,
+      secret,
+    )
+    const iterations = new Set(names.map((name) => mockOf(users, name).iterations))
+    deepEqual(iterations, new Set([4096, 10_000]))
+    for (const name of names) deepEqual(mockOf(users, name), mockOf(users, name))
+  })
+
+  it("shows the same over a restart with a secret, and not without one", async () => {
+    const records = [await recordOf("ana", 4096)]
+    equal(
+      saltOf(new Users(records, undefined, secret)),
+      saltOf(new Users(records, undefined, secret)),
+    )
+    notDeepEqual(saltOf(new Users(records)), saltOf(new Users(records)))
+  })
+
+  it("looks like a user who logs in by certificate alone", async () => {
+    const byCertificate: UserRecord = {
+      ...(await recordOf("etl", 4096)),
+      verifier: "",
+      auth: "certificate",
+      certificate: { cn: "etl" },
+    }
+    const users = new Users([await recordOf("ana", 4096), byCertificate], undefined, secret)
+    equal(users.accountOf("etl", "mart", near).kind, "certificate")
+    const [certificate, nobody] = [mockOf(users, "etl"), mockOf(users)]
+    equal(certificate.iterations, nobody.iterations)
+    equal(certificate.salt.length, nobody.salt.length)
+  })
+
+  it("exists in no list", () => {
+    const users = new Users([])
+    ok(mockOf(users).salt.length === 16)
+    equal(users.accountOf("nobody", "mart", near).kind, "nobody")
   })
 })
