@@ -44,6 +44,7 @@ export type ErrorReason =
   | "write_not_allowed"
   | "relation_not_granted"
   | "function_not_allowed"
+  | "not_your_session"
   | "row_limit_exceeded"
   // running
   | "statement_timeout"

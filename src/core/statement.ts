@@ -64,6 +64,34 @@ export type SessionCommand =
     }
   | { readonly kind: "unlisten" }
   | { readonly kind: "facts"; readonly columns: readonly FactColumn[] }
+  | ({ readonly kind: "signal_backend" } & BackendSignal)
+
+/** A value that a signal's arguments or conditions name. A constant without text is NULL. */
+export type SignalOperand =
+  | { readonly kind: "constant"; readonly text: string | undefined }
+  | { readonly kind: "parameter"; readonly number: number }
+  | { readonly kind: "own_pid" | "current_user" | "current_database" }
+
+/** Columns of pg_stat_activity by which sessions can be picked. */
+export type ActivityColumn = "pid" | "usename" | "datname" | "application_name" | "state"
+
+/** `column = any of values`, or with `isNegated` `column <> all of them`. */
+export type ActivityCondition = {
+  readonly column: ActivityColumn
+  readonly isNegated: boolean
+  readonly values: readonly SignalOperand[]
+}
+
+/** pg_cancel_backend and pg_terminate_backend (PostgreSQL manual, 9.28.2) as the one column of a SELECT. */
+export type BackendSignal = {
+  readonly signal: "cancel" | "terminate"
+  readonly label: string
+  readonly timeout: SignalOperand | undefined
+  readonly target:
+    | { readonly kind: "pid"; readonly pid: SignalOperand }
+    /** `FROM pg_stat_activity WHERE ...`: each session that meets all conditions. */
+    | { readonly kind: "activity"; readonly conditions: readonly ActivityCondition[] }
+}
 
 /** EXECUTE as written: argument trees in order. */
 export type ExecuteCall = {
@@ -129,12 +157,14 @@ export type ReadTraits = {
   readonly usesCurrentTime: boolean
   /** A string constant that date input reads as relative to now: 'today', 'now', 'yesterday', 'tomorrow'. */
   readonly usesTimeLiteral: boolean
-  /** CURRENT_USER, SESSION_USER, CURRENT_ROLE, CURRENT_CATALOG, CURRENT_SCHEMA. */
+  /** CURRENT_USER and its kin, functions that tell about the session, pg_stat_activity: what session/ binds to its own values. */
   readonly usesSessionFact: boolean
   readonly usesSystemColumn: boolean
   readonly usesTableSample: boolean
   /** Greatest $n; 0 without parameters. */
   readonly parameterCount: number
+  /** Least number below parameterCount that the text does not use: nothing tells its type; 0 when all are used. */
+  readonly parameterGap: number
 }
 
 /**
@@ -187,6 +217,8 @@ export type Statement = {
   readonly ast: Ast
   /** SHA-256 (hex) of the canonical form: the AST without locations. Equal digests mean equal questions. */
   readonly canonical: string
+  /** The text is the gateway's own, made from the client's: positions in it mean nothing to the client. */
+  readonly isRewritten?: true
 }
 
 /** SQL that will really be sent to a warehouse, proven to parse to `ast`. */

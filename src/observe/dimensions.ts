@@ -97,6 +97,7 @@ export const errorReasons = valuesOf<ErrorReason>({
   write_not_allowed: true,
   relation_not_granted: true,
   function_not_allowed: true,
+  not_your_session: true,
   row_limit_exceeded: true,
   statement_timeout: true,
   cancelled: true,

@@ -84,7 +84,7 @@ function undefinedParameter(statement: Statement): GatewayError {
     reason: "invalid_parameter",
     message: `there is no parameter $${first?.number ?? 1}`,
     safeToRetry: true,
-    ...(first === undefined ? {} : { position: first.position }),
+    ...(first === undefined || statement.isRewritten === true ? {} : { position: first.position }),
   })
 }
 
@@ -102,6 +102,7 @@ type CacheDecision = Keyed | { readonly kind: "bypass"; readonly reason: BypassR
 /** The token vector is captured here: before the look-up, and before an endpoint is chosen. */
 function cacheDecision({ question, plan, rooms }: Course): CacheDecision {
   if (plan.cacheability.kind === "bypass") return plan.cacheability
+  if (question.statement.isRewritten === true) return { kind: "bypass", reason: "session_function" }
   if (question.caching === "off") return { kind: "bypass", reason: "requested_off" }
   if (question.transaction?.needsSnapshot === true)
     return { kind: "bypass", reason: "transaction_isolation" }

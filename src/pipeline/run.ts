@@ -139,7 +139,10 @@ export function inClientsTerms(
 ): GatewayError {
   const error = toGatewayError(thrown)
   if (error.position === undefined || error.reason !== "warehouse_error") return error
-  const isInClientsText = emitted.keepsPositions && error.position <= statement.text.length + 1
+  const isInClientsText =
+    emitted.keepsPositions &&
+    statement.isRewritten !== true &&
+    error.position <= statement.text.length + 1
   const position = isInClientsText ? error.position + statement.offset : undefined
   if (position === error.position) return error
   const { sqlState, reason, message, severity, safeToRetry } = error

@@ -75,6 +75,12 @@ export const forbiddenFunctions: ReadonlySet<string> = new Set([
   "pg_stat_get_activity",
   "pg_stat_get_backend_activity",
   "pg_stat_statements",
+  "pg_prepared_statement",
+  "pg_cursor",
+  // their process ids are those of the gateway's connections, which no client of it can know or use
+  "pg_lock_status",
+  "pg_blocking_pids",
+  "pg_safe_snapshot_blocking_pids",
   // other sessions and the server
   "pg_cancel_backend",
   "pg_terminate_backend",
@@ -160,6 +166,7 @@ export const forbiddenPrefixes: readonly string[] = [
   "pg_copy_",
   "dblink_",
   "pg_sync_",
+  "pg_stat_get_backend_",
   "pragma_",
 ]
 

@@ -65,6 +65,9 @@ export function judge(
   }
 }
 
+/** Answered by the session where they are the one column of a SELECT (sql/backend-signal.ts). */
+const signals: ReadonlySet<string> = new Set(["pg_cancel_backend", "pg_terminate_backend"])
+
 /** PostgreSQL's words to a role without the right to write files (DoCopy, copy.c). */
 function serverSideCopy({ construct }: { readonly construct: string }): Verdict {
   const isProgram = construct === "COPY TO PROGRAM"
@@ -85,7 +88,9 @@ function judgeRead(traits: ReadTraits, relations: RelationsRead, policy: Effecti
       SqlState.InsufficientPrivilege,
       "function_not_allowed",
       `permission denied for function ${forbidden.name}`,
-      "The gateway refuses functions that read data or reach systems past the relations a statement names.",
+      signals.has(forbidden.name)
+        ? `Write SELECT ${forbidden.name}(<process id>), or SELECT ${forbidden.name}(pid) FROM pg_stat_activity WHERE with = , <> , IN and AND.`
+        : "The gateway refuses functions that read data or reach systems past the relations a statement names.",
     )
   const own = relations.named.find((name) => sessionViews.has(name))
   if (own !== undefined)

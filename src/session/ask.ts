@@ -1,9 +1,11 @@
 import type { Remark } from "../core/remark.ts"
 import { answer } from "../pipeline/answer.ts"
+import { boundStatement } from "../pipeline/bind-session.ts"
 import type { Answer, Question } from "../pipeline/question.ts"
 import { checkStillValid } from "./identify.ts"
 import type { RunOutcome, RunRequest } from "./run-outcome.ts"
 import type { SessionState } from "./session-state.ts"
+import { sessionValues } from "./session-values.ts"
 
 const noRemarks: readonly Remark[] = []
 
@@ -14,7 +16,7 @@ const noRemarks: readonly Remark[] = []
 export function questionOf(request: RunRequest, state: SessionState): Question {
   checkStillValid(state.origin.identity, state.origin.rooms.wallMs)
   return {
-    statement: request.statement,
+    statement: boundStatement(request.statement, () => sessionValues(state)),
     parseMs: request.parseMs,
     parameters: request.parameters,
     resultFormats: request.formats,

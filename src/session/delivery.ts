@@ -2,11 +2,11 @@ import type { GatewayError } from "../core/errors.ts"
 import type { StageTimes, StatementEnd, StatementReport } from "../core/observation.ts"
 import type { Remark } from "../core/remark.ts"
 import type { Statement } from "../core/statement.ts"
-import { commandComplete, noticeFields, noticeResponse } from "../wire/backend-messages.ts"
+import { commandComplete } from "../wire/backend-messages.ts"
 import type { Output } from "./output.ts"
+import { remarkMessage } from "./remark-message.ts"
 import { ResultCursor } from "./result-cursor.ts"
 import type { RunOutcome } from "./run-outcome.ts"
-import { messageLevels } from "./setting-values.ts"
 
 /** Told when a statement is over. */
 export type StatementListener = (report: StatementReport, end: StatementEnd) => void
@@ -43,6 +43,8 @@ export class Delivery {
   #statement: Statement | undefined
   #report: StatementReport | undefined
   #startMs = 0
+  #endMs = 0
+  #lastStatement: Statement | undefined
   #startBytes = 0
   #rowCount = 0
   #cursor: ResultCursor | undefined
@@ -64,10 +66,26 @@ export class Delivery {
 
   begin(statement: Statement): void {
     this.#statement = statement
+    this.#lastStatement = statement
     this.#report = undefined
     this.#startMs = performance.now()
     this.#startBytes = this.output.byteCount
     this.#rowCount = 0
+  }
+
+  /** The statement that runs, or ran last, and its times on performance.now()'s clock. */
+  get last():
+    | {
+        readonly statement: Statement
+        readonly startMs: number
+        readonly endMs: number
+        readonly isRunning: boolean
+      }
+    | undefined {
+    const statement = this.#lastStatement
+    if (statement === undefined) return undefined
+    const isRunning = this.#statement !== undefined
+    return { statement, startMs: this.#startMs, endMs: this.#endMs, isRunning }
   }
 
   /** Row description, all rows, remarks, command tag. */
@@ -116,14 +134,8 @@ export class Delivery {
   }
 
   sendRemark(remark: Remark): void {
-    if (
-      messageLevels.indexOf(remark.severity.toLowerCase()) < messageLevels.indexOf(this.#minLevel())
-    )
-      return
-    const { hint, ...notice } = remark
-    this.output.write(
-      noticeResponse(noticeFields(hint === undefined ? notice : { ...notice, hint })),
-    )
+    const message = remarkMessage(remark, this.#minLevel())
+    if (message !== undefined) this.output.write(message)
   }
 
   /** Also called for a statement that failed: what was still open is given up. */
@@ -133,7 +145,8 @@ export class Delivery {
     const statement = this.#statement
     if (statement === undefined && error === undefined) return
     this.#statement = undefined
-    const durationMs = performance.now() - this.#startMs
+    this.#endMs = performance.now()
+    const durationMs = this.#endMs - this.#startMs
     if (this.#report?.endpoint !== undefined) addEncodeTime(this.#report.stages, durationMs)
     const kind = statement?.class.kind ?? "other"
     this.#onStatement(this.#report ?? localReport(this.#warehouse, kind), {

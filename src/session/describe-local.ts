@@ -5,7 +5,8 @@ import { lastReportResult } from "./last-report.ts"
 import { localResult } from "./local-result.ts"
 import { factColumns } from "./session-commands.ts"
 import type { SessionState } from "./session-state.ts"
-import { settingRule } from "./setting-table.ts"
+import { shownValue } from "./shown-value.ts"
+import { signalColumns } from "./signal-backend.ts"
 
 /** RowDescription of what the session answers itself; undefined where there are no rows (NoData). */
 export function describeLocal(
@@ -17,11 +18,11 @@ export function describeLocal(
   const { command } = statement.class
   switch (command.kind) {
     case "show":
-      return command.name.toLowerCase() === "sluice.last"
-        ? lastReportResult(undefined, formats).description
-        : oneTextColumn(settingRule(command.name)?.name ?? command.name.toLowerCase(), formats)
+      return describeShow(command.name.toLowerCase(), state, formats)
     case "facts":
       return localResult(factColumns(command.columns), [], { tag: "SELECT 0", formats }).description
+    case "signal_backend":
+      return localResult(signalColumns(command), [], { tag: "SELECT 0", formats }).description
     case "fetch": {
       if (command.isMove) return undefined
       const portal = state.cursors.find(command.cursor) ?? state.objects.findPortal(command.cursor)
@@ -38,6 +39,14 @@ export function describeLocal(
   }
 }
 
-function oneTextColumn(name: string, formats: readonly FormatCode[]): Buffer | undefined {
-  return localResult([{ name, type: "text" }], [], { tag: "SHOW", formats }).description
+function describeShow(
+  name: string,
+  state: SessionState,
+  formats: readonly FormatCode[],
+): Buffer | undefined {
+  if (name === "sluice.last") return lastReportResult(undefined, formats).description
+  const labels =
+    name === "all" ? ["name", "setting", "description"] : [shownValue(name, state)?.label ?? name]
+  const columns = labels.map((label) => ({ name: label, type: "text" as const }))
+  return localResult(columns, [], { tag: "SHOW", formats }).description
 }

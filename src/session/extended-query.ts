@@ -34,10 +34,11 @@ import {
   portalBytes,
   preparedBytes,
 } from "./named-objects.ts"
+import { checkParameterGap, parameterCountOf, parameterTypesOf } from "./parameter-types.ts"
 import { executedStatement } from "./prepare-command.ts"
 import { ResultCursor } from "./result-cursor.ts"
 import type { RunOutcome } from "./run-outcome.ts"
-import { cursorExists } from "./session-errors.ts"
+import { cursorExists, withFields } from "./session-errors.ts"
 import type { SessionState } from "./session-state.ts"
 import type { SqlCursor } from "./sql-cursors.ts"
 import { runStatement, transactionFailed } from "./statement-runner.ts"
@@ -80,6 +81,7 @@ export class ExtendedQuery {
       })
     const statement = first?.class.kind === "empty" ? undefined : first
     this.#checkNotFailed(statement)
+    checkParameterGap(statement, message.parameterTypes)
     this.#objects.addPrepared({
       name: message.name,
       statement,
@@ -118,6 +120,7 @@ export class ExtendedQuery {
         bytes: portalBytes(parameters),
         run: undefined,
         isFinished: false,
+        depth: this.#state.transaction.savepointNames.length,
       })
       this.#delivery.output.write(bindComplete)
       return undefined
@@ -208,7 +211,7 @@ export class ExtendedQuery {
     this.#checkNotFailed(prepared.statement)
     const { statement, types } = executedStatement(prepared, this.#state)
     if (statement === undefined || !asksForData(statement)) {
-      output.write(parameterDescription(prepared.parameterTypes))
+      output.write(parameterDescription(parameterTypesOf(prepared)))
       this.#writeDescription(
         statement === undefined ? undefined : describeLocal(statement, this.#state, []),
       )
@@ -290,7 +293,9 @@ export class ExtendedQuery {
       portal.run = run
       return this.#send(portal, run, isCopy ? 0 : rowsMax)
     }
-    return started instanceof Promise ? started.then(go) : go(started)
+    return started instanceof Promise
+      ? started.catch((thrown: unknown) => throwOfPortal(thrown, portal)).then(go)
+      : go(started)
   }
 
   #send(portal: Portal, run: NonNullable<Portal["run"]>, rowsMax: number): void | Promise<void> {
@@ -352,11 +357,12 @@ function asksForData(statement: Statement | undefined): boolean {
   return kind === "read" || kind === "explain" || kind === "execute"
 }
 
-function parameterCountOf(prepared: PreparedStatement): number {
-  const statementClass = prepared.statement?.class
-  const used =
-    statementClass?.kind === "read" || statementClass?.kind === "explain"
-      ? statementClass.traits.parameterCount
-      : 0
-  return Math.max(used, prepared.parameterTypes.length)
+/** The warehouse knows every portal as the unnamed one; its errors name the client's. */
+function throwOfPortal(thrown: unknown, { name }: Portal): never {
+  if (name === "" || !(thrown instanceof GatewayError)) throw thrown
+  const where = thrown.fields?.get("W")
+  if (where === undefined || !where.includes("unnamed portal ")) throw thrown
+  const fields = new Map(thrown.fields)
+  fields.set("W", where.replace("unnamed portal ", `portal "${name}" `))
+  throw withFields(thrown, fields)
 }

@@ -16,7 +16,8 @@ import type { TokenLogin } from "./identify.ts"
 import type { LoggedIn, LoginAttempt, LoginOutcome } from "./login.ts"
 import { LoginThrottle } from "./login-throttle.ts"
 import { SessionRegistry } from "./registry.ts"
-import { Session, type SessionEvents } from "./session.ts"
+import { Session } from "./session.ts"
+import type { SessionEvents } from "./session-init.ts"
 import { type MemoryLimits, SessionMemory } from "./session-memory.ts"
 import type { SessionLimits, SessionOrigin } from "./session-state.ts"
 import { SessionSettings, type SettingDefaults } from "./settings.ts"
@@ -207,15 +208,14 @@ export class Listener {
     }
     const settings = new SessionSettings(found.defaults(), identity.user)
     const slot: { session: Session | undefined } = { session: undefined }
-    const { processId, key } = this.#registry.add(
-      { cancelByClient: () => slot.session?.cancelByClient() },
-      startup.protocolMinor,
-    )
+    const { processId, key } = this.#registry.add(startup.protocolMinor)
     const origin: SessionOrigin = {
       identity,
       database: startup.database,
       processId,
       rooms: found.rooms,
+      registry: this.#registry,
+      address: addressOf(socket),
     }
     const onClosed = (): void => {
       this.#registry.remove(processId)
@@ -239,6 +239,7 @@ export class Listener {
       events: { ...this.#options.events, closed: onClosed },
     })
     slot.session = session
+    this.#registry.open(processId, session)
     this.#sessions.add(session)
     this.#options.events.connectionEnded("accepted")
     session.start([
@@ -267,6 +268,16 @@ type Greeting = {
 
 /** The last greeting made for settings that many sessions share: a tool's connections are told the same again and again. */
 const greetings = new WeakMap<ReadonlyMap<string, string>, Greeting>()
+
+function addressOf(socket: Socket): SessionOrigin["address"] {
+  const { remoteAddress, remotePort, localAddress, localPort } = socket
+  if (remoteAddress === undefined || remotePort === undefined) return undefined
+  if (localAddress === undefined || localPort === undefined) return undefined
+  return {
+    client: { address: remoteAddress, port: remotePort },
+    server: { address: localAddress, port: localPort },
+  }
+}
 
 /** ParameterStatus as PostgreSQL sends it at login: the warehouse's own facts, with the session's values over them. */
 function statusMessages(rooms: Rooms, settings: SessionSettings, identity: Identity): Buffer {

@@ -4,6 +4,7 @@ import { type ColumnDescription, dataRow, rowDescription } from "../wire/backend
 
 /** Types of answers that the session makes itself (pg_type OIDs and lengths). */
 const types = {
+  bool: { oid: 16, size: 1 },
   text: { oid: 25, size: -1 },
   name: { oid: 19, size: 64 },
   int4: { oid: 23, size: 4 },
@@ -40,6 +41,7 @@ function encode(value: LocalValue, type: keyof typeof types, format: FormatCode)
   if (value === null) return null
   if (format === 0 || type === "text" || type === "name" || type === "void")
     return Buffer.from(String(value))
+  if (type === "bool") return Buffer.from([value === "t" ? 1 : 0])
   const bytes = Buffer.alloc(type === "int4" ? 4 : 8)
   if (type === "int4") bytes.writeInt32BE(Number(value))
   else if (type === "int8") bytes.writeBigInt64BE(BigInt(value))

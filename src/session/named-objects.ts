@@ -38,6 +38,8 @@ export type Portal = {
   run: { readonly outcome: RunOutcome; readonly cursor: ResultCursor } | undefined
   /** True once its end was sent: executed again, it has no rows left (PostgreSQL manual, 54.2.3). */
   isFinished: boolean
+  /** Savepoints open when it was bound: ROLLBACK TO an earlier one closes it. */
+  depth: number
 }
 
 /**
@@ -140,6 +142,17 @@ export class NamedObjects {
   closePortals(): void {
     if (this.#portals.size === 0) return
     for (const name of this.#portals.keys()) this.closePortal(name)
+  }
+
+  /** RELEASE: what was bound under the savepoints now belongs to the level below them. */
+  release(depth: number): void {
+    for (const portal of this.#portals.values()) portal.depth = Math.min(portal.depth, depth)
+  }
+
+  /** ROLLBACK TO the savepoint that stands on this many others. */
+  rollbackTo(depth: number): void {
+    for (const portal of this.#portals.values())
+      if (portal.depth > depth) this.closePortal(portal.name)
   }
 
   /** CLOSE ALL; the unnamed portal may be the one that runs it. */

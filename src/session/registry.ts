@@ -1,12 +1,12 @@
 import { randomInt } from "node:crypto"
 import { isSameCancelKey, makeCancelKey } from "../wire/cancel-key.ts"
+import type { Backend } from "./backend.ts"
 
-/** What can be cancelled from another connection. */
-export interface Cancellable {
-  cancelByClient(): void
+type Entry = {
+  readonly key: Buffer
+  /** Undefined until the startup settings were applied: nothing runs there yet. */
+  backend: Backend | undefined
 }
-
-type Entry = { readonly key: Buffer; readonly session: Cancellable }
 
 /** Process ids are positive int4 values (PostgreSQL manual, 54.7: BackendKeyData). */
 const processIdMax = 2 ** 31 - 1
@@ -22,23 +22,38 @@ export class SessionRegistry {
     return this.#entries.size
   }
 
-  add(session: Cancellable, protocolMinor: number): { processId: number; key: Buffer } {
+  add(protocolMinor: number): { processId: number; key: Buffer } {
     let processId = randomInt(1, processIdMax)
     while (this.#entries.has(processId)) processId = randomInt(1, processIdMax)
     const key = makeCancelKey(protocolMinor)
-    this.#entries.set(processId, { key, session })
+    this.#entries.set(processId, { key, backend: undefined })
     return { processId, key }
+  }
+
+  /** From now on the session can be seen and signalled. */
+  open(processId: number, backend: Backend): void {
+    const entry = this.#entries.get(processId)
+    if (entry !== undefined) entry.backend = backend
   }
 
   remove(processId: number): void {
     this.#entries.delete(processId)
   }
 
+  find(processId: number): Backend | undefined {
+    return this.#entries.get(processId)?.backend
+  }
+
+  /** Every open session, oldest first. */
+  *backends(): IterableIterator<Backend> {
+    for (const { backend } of this.#entries.values()) if (backend !== undefined) yield backend
+  }
+
   /** CancelRequest: silent whether it matched or not, as PostgreSQL is; the comparison takes constant time. */
   cancel(processId: number, key: Buffer): boolean {
     const entry = this.#entries.get(processId)
     if (entry === undefined || !isSameCancelKey(entry.key, key)) return false
-    entry.session.cancelByClient()
+    entry.backend?.cancelByClient()
     return true
   }
 }

@@ -8,9 +8,12 @@ import { checkedSetting } from "../pipeline/check-setting.ts"
 import { closeCursor, fetchCommand } from "./cursor-commands.ts"
 import { lastReportResult } from "./last-report.ts"
 import { commandResult, type LocalColumn, type LocalValue, localResult } from "./local-result.ts"
+import type { RunRequest } from "./run-outcome.ts"
 import type { SessionState } from "./session-state.ts"
 import { type SettingRule, settingRule, valuesOfText } from "./setting-table.ts"
 import { unknownSetting } from "./setting-values.ts"
+import { currentIsolation, shownValue } from "./shown-value.ts"
+import { signalBackend } from "./signal-backend.ts"
 
 /** What a session command gives back; `forward` asks for the statement to be run on the warehouse after all. */
 export type CommandOutcome =
@@ -27,18 +30,10 @@ function done(result: StoredResult | RowStream, remarks: readonly Remark[] = [])
   return { kind: "done", result, remarks }
 }
 
-/** Names that SQL gives to settings of its own (PostgreSQL manual, SHOW). */
-const settingAliases: Readonly<Record<string, string>> = {
-  timezone: "TimeZone",
-  transaction_isolation: "transaction_isolation",
-  "transaction isolation level": "transaction_isolation",
-  session_authorization: "session_authorization",
-}
-
 export function runSessionCommand(
   command: SessionCommand,
   state: SessionState,
-  formats: readonly FormatCode[],
+  { formats, parameters }: Pick<RunRequest, "formats" | "parameters">,
 ): CommandOutcome | Promise<CommandOutcome> {
   switch (command.kind) {
     case "set":
@@ -62,6 +57,8 @@ export function runSessionCommand(
     case "close_cursor":
       closeCursor(command.name, state)
       return done(commandResult(command.name === undefined ? "CLOSE CURSOR ALL" : "CLOSE CURSOR"))
+    case "signal_backend":
+      return done(signalBackend({ command, state, parameters }, formats))
     case "fetch":
       return fetched(fetchCommand(command, state, formats))
     case "unlisten":
@@ -172,39 +169,6 @@ export const readOnlyRemark: Remark = {
   sqlState: SqlState.Warning,
   message: "transactions through this gateway are read-only",
   hint: undefined,
-}
-
-/** A setting's value as SHOW prints it, or undefined when only the warehouse knows. */
-function shownValue(
-  name: string,
-  state: SessionState,
-): { readonly label: string; readonly value: string } | undefined {
-  const alias = settingAliases[name.toLowerCase()] ?? name
-  if (alias === "transaction_isolation") return { label: alias, value: currentIsolation(state) }
-  if (alias.toLowerCase() === "is_superuser") return { label: "is_superuser", value: "off" }
-  if (alias.toLowerCase() === "session_authorization")
-    return { label: "session_authorization", value: state.origin.identity.user }
-  const entry = settingRule(alias)
-  // The rule's value is what readers have.
-  if (entry !== undefined && state.mayWrite && readOnlySettings.has(entry.name))
-    return { label: entry.name, value: isReadOnly(entry.name, state) ? "on" : "off" }
-  if (entry !== undefined) return { label: entry.name, value: state.settings.get(alias) }
-  const reported = state.origin.rooms.serverFacts().parameters.get(alias.toLowerCase())
-  return reported === undefined ? undefined : { label: alias.toLowerCase(), value: reported }
-}
-
-const readOnlySettings: ReadonlySet<string> = new Set([
-  "default_transaction_read_only",
-  "transaction_read_only",
-])
-
-function isReadOnly(name: string, { transaction }: SessionState): boolean {
-  return name === "transaction_read_only" && transaction.mode?.readOnly === true
-}
-
-function currentIsolation(state: SessionState): string {
-  const level = state.transaction.isExplicit ? state.transaction.isolation : undefined
-  return level ?? state.settings.get("default_transaction_isolation")
 }
 
 function show(name: string, state: SessionState, formats: readonly FormatCode[]): CommandOutcome {

@@ -1,4 +1,4 @@
-import { GatewayError } from "../core/errors.ts"
+import { type ErrorFields, GatewayError } from "../core/errors.ts"
 import { SqlState } from "../core/sql-state.ts"
 
 /** Ways in which a statement or a session is ended from outside, in PostgreSQL's words (tcop/postgres.c). */
@@ -28,6 +28,16 @@ export function shuttingDown(): GatewayError {
   })
 }
 
+/** pg_terminate_backend from another session of the same reader's: no sign that anything is wrong with the server. */
+export function terminatedByAdministrator(): GatewayError {
+  return new GatewayError({
+    sqlState: SqlState.AdminShutdown,
+    reason: "cancelled",
+    severity: "FATAL",
+    message: "terminating connection due to administrator command",
+  })
+}
+
 export function idleTooLong(isInTransaction: boolean): GatewayError {
   return new GatewayError({
     sqlState: isInTransaction
@@ -47,6 +57,23 @@ export function functionCallRefused(): GatewayError {
     reason: "construct_unsupported",
     message: "the function-call protocol is not supported by this gateway",
     hint: "Call the function by SELECT.",
+  })
+}
+
+/** The same error with other fields of the warehouse's. */
+export function withFields(error: GatewayError, fields: ErrorFields): GatewayError {
+  const { sqlState, reason, message, severity, safeToRetry, cause, detail, hint, position } = error
+  return new GatewayError({
+    sqlState,
+    reason,
+    message,
+    severity,
+    safeToRetry,
+    fields,
+    cause,
+    ...(detail === undefined ? {} : { detail }),
+    ...(hint === undefined ? {} : { hint }),
+    ...(position === undefined ? {} : { position }),
   })
 }
 

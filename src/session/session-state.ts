@@ -1,10 +1,11 @@
-import type { Identity } from "../core/identity.ts"
 import type { StatementReport } from "../core/observation.ts"
 import { AbortScope } from "../pipeline/abort-scope.ts"
 import { mayWrite } from "../pipeline/direct.ts"
 import type { Rooms } from "../pipeline/rooms.ts"
 import { TransactionScope } from "../pipeline/transaction-scope.ts"
+import type { BackendOrigin } from "./backend.ts"
 import type { NamedObjects } from "./named-objects.ts"
+import type { SessionRegistry } from "./registry.ts"
 import type { ResultCursor } from "./result-cursor.ts"
 import type { MemoryShare } from "./session-memory.ts"
 import { durationMs } from "./setting-values.ts"
@@ -13,12 +14,10 @@ import type { SqlCursors } from "./sql-cursors.ts"
 import type { SessionTransaction } from "./transaction.ts"
 
 /** Who and where: fixed at login. */
-export type SessionOrigin = {
-  readonly identity: Identity
-  /** The startup packet's database: it chose the warehouse. */
-  readonly database: string
-  readonly processId: number
+export type SessionOrigin = BackendOrigin & {
   readonly rooms: Rooms
+  /** All sessions of this process, for what one may see of and do to another. */
+  readonly registry: SessionRegistry
 }
 
 export type SessionLimits = {
@@ -50,6 +49,8 @@ export class SessionState {
   scope: TransactionScope | undefined
   /** Of the statement that runs now, or of the next one. */
   abort = new AbortScope()
+  /** When the explicit transaction began; milliseconds since 1970. */
+  transactionStartMs = 0
   /** Report of the last statement that asked for data: `SHOW sluice.last`. */
   lastReport: StatementReport | undefined
 
@@ -94,6 +95,7 @@ export class SessionState {
   }
 
   openScope(): void {
+    this.transactionStartMs = Date.now()
     this.scope = new TransactionScope(
       this.transaction.isolation ??
         defaultIsolation(this.settings.get("default_transaction_isolation")),

@@ -1,6 +1,5 @@
 import type { Socket } from "node:net"
 import { type GatewayError, toGatewayError } from "../core/errors.ts"
-import type { StatementEnd, StatementReport } from "../core/observation.ts"
 import { AbortScope } from "../pipeline/abort-scope.ts"
 import {
   errorFields,
@@ -12,6 +11,8 @@ import {
 import type { FrameSplitter } from "../wire/frame-splitter.ts"
 import { decodeFrontend } from "../wire/frontend-decoder.ts"
 import type { FrontendMessage } from "../wire/frontend-messages.ts"
+import type { Backend, BackendActivity } from "./backend.ts"
+import { activityOf } from "./backend-activity.ts"
 import type { ClosingSockets } from "./closing-sockets.ts"
 import { Delivery, outcomeOf } from "./delivery.ts"
 import { DirectSession } from "./direct/direct-session.ts"
@@ -23,7 +24,6 @@ import { checkStillValid } from "./identify.ts"
 import { NamedObjects } from "./named-objects.ts"
 import { Output } from "./output.ts"
 import { type Phase, phaseAfter, phaseAfterError, step } from "./phases.ts"
-import type { Cancellable } from "./registry.ts"
 import { ReportedSettings } from "./reported-settings.ts"
 import {
   cancelledByClient,
@@ -31,34 +31,16 @@ import {
   functionCallRefused,
   idleTooLong,
   shuttingDown,
+  terminatedByAdministrator,
 } from "./session-errors.ts"
-import { MemoryShare, type SessionMemory } from "./session-memory.ts"
-import { type SessionLimits, type SessionOrigin, SessionState } from "./session-state.ts"
-import type { SessionSettings } from "./settings.ts"
+import type { SessionEvents, SessionInit } from "./session-init.ts"
+import { MemoryShare } from "./session-memory.ts"
+import { type SessionOrigin, SessionState } from "./session-state.ts"
 import { simpleQuery } from "./simple-query.ts"
 import { SqlCursors } from "./sql-cursors.ts"
 import { SessionTransaction } from "./transaction.ts"
 
 const terminateType = 0x58
-
-export type SessionEvents = {
-  statementFinished(report: StatementReport, end: StatementEnd): void
-  /** A bug of ours reached a client: for the log. */
-  failed(error: GatewayError): void
-  cancelled(by: "client" | "closed_socket"): void
-  closed(): void
-}
-
-export type SessionInit = {
-  readonly socket: Socket
-  readonly splitter: FrameSplitter
-  readonly origin: SessionOrigin
-  readonly settings: SessionSettings
-  readonly limits: SessionLimits
-  readonly closing: ClosingSockets
-  readonly memory: SessionMemory
-  readonly events: SessionEvents
-}
 
 /** Query, Parse, Bind and FunctionCall: what asks something new on a connection that is forwarded. */
 const questionTypes: ReadonlySet<number> = new Set([0x51, 0x50, 0x42, 0x46])
@@ -72,7 +54,7 @@ const turnBytesMax = 64 * 1024
  * order they came; what a message needs to wait for stops the next one, not the event loop. Everything that one turn of the
  * event loop produces is written at once.
  */
-export class Session implements Cancellable {
+export class Session implements Backend {
   readonly #socket: Socket
   readonly #splitter: FrameSplitter
   readonly #state: SessionState
@@ -85,6 +67,7 @@ export class Session implements Cancellable {
   readonly #closing: ClosingSockets
   /** From the first write on: the connection of the session's own that messages are forwarded to. */
   #direct: DirectSession | undefined
+  readonly #startedMs = Date.now()
   #phase: Phase = "ready"
   /** Waiting: for a statement, for the client to read, or for its next turn. */
   #isBusy = false
@@ -151,6 +134,18 @@ export class Session implements Cancellable {
     this.#state.abort.abort(cancelledByClient())
   }
 
+  terminateByAdministrator(): void {
+    this.#terminate(terminatedByAdministrator())
+  }
+
+  get origin(): SessionOrigin {
+    return this.#state.origin
+  }
+
+  get activity(): BackendActivity {
+    return activityOf(this.#state, this.#delivery, this.#startedMs)
+  }
+
   /** Shutdown: an idle session ends now, a busy one after its statement. */
   drain(): void {
     this.#isDraining = true
@@ -165,8 +160,12 @@ export class Session implements Cancellable {
 
   /** The end of patience: whatever still runs is cancelled. */
   terminate(): void {
-    this.#state.abort.abort(shuttingDown())
-    this.#end(shuttingDown())
+    this.#terminate(shuttingDown())
+  }
+
+  #terminate(reason: GatewayError): void {
+    this.#state.abort.abort(reason)
+    this.#end(reason)
   }
 
   #onData(chunk: Buffer): void {
@@ -428,6 +427,8 @@ export class Session implements Cancellable {
     const error = toGatewayError(thrown)
     this.#extended.forget()
     this.#delivery.end(outcomeOf(error), error)
+    // What ran when the session ended fails after it: the phase stays closed, so that what it holds is given back.
+    if (this.#phase === "closed") return undefined
     if (error.severity === "FATAL") {
       this.#end(error)
       return undefined

@@ -69,12 +69,12 @@ export class SqlCursors {
 
   /** COMMIT: cursors WITH HOLD keep their rows, the others end. */
   async commit(spoolBytesMax: number, memory: MemoryShare): Promise<void> {
+    for (const cursor of this.#cursors.values())
+      if (cursor.isHeld && !cursor.isKept) await cursor.rows.source.spool(spoolBytesMax, memory)
+    // Kept only when all of them are: one that does not fit fails the COMMIT, and then none outlives it.
     for (const cursor of this.#cursors.values()) {
-      if (!cursor.isHeld) this.close(cursor.name)
-      else if (!cursor.isKept) {
-        await cursor.rows.source.spool(spoolBytesMax, memory)
-        cursor.isKept = true
-      }
+      if (cursor.isHeld) cursor.isKept = true
+      else this.close(cursor.name)
     }
   }
 

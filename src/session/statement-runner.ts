@@ -27,7 +27,7 @@ export function runStatement(
     case "transaction":
       return runTransaction(statementClass.command, state)
     case "session": {
-      const outcome = runSessionCommand(statementClass.command, state, request.formats)
+      const outcome = runSessionCommand(statementClass.command, state, request)
       return outcome instanceof Promise
         ? outcome.then((ready) => commandOutcome(ready, request, state))
         : commandOutcome(outcome, request, state)
@@ -193,10 +193,12 @@ async function savepointCommand(
   } else if (tag === "RELEASE") {
     transaction.release(name)
     state.cursors.release(transaction.savepointNames.length)
+    state.objects.release(transaction.savepointNames.length)
     await scope?.release(name)
   } else {
     transaction.rollbackTo(name)
     state.cursors.rollbackTo(transaction.savepointNames.length - 1)
+    state.objects.rollbackTo(transaction.savepointNames.length - 1)
     await scope?.rollbackTo(name)
   }
   return finished(tag)

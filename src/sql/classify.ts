@@ -1,5 +1,6 @@
 import type { Ast, ExecuteCall, Statement, StatementClass } from "../core/statement.ts"
 import { type Fields, isFields, listOf, nodeFields, nodeOf, numberOf, textOf } from "./ast.ts"
+import { backendSignal } from "./backend-signal.ts"
 import { copyOptions, copyTable } from "./copy-command.ts"
 import { firstLocation } from "./first-location.ts"
 import {
@@ -54,7 +55,14 @@ function classifyQuery(query: Ast): Classified {
 
 function classifySelect(ast: Ast, fields: Fields): Classified {
   const columns = sessionFacts(fields)
-  if (columns === undefined) return classifyQuery(ast)
+  if (columns === undefined) {
+    const signal = backendSignal(fields)
+    if (signal === undefined) return classifyQuery(ast)
+    return {
+      class: { kind: "session", command: { kind: "signal_backend", ...signal } },
+      command: "SELECT",
+    }
+  }
   return { class: { kind: "session", command: { kind: "facts", columns } }, command: "SELECT" }
 }
 

@@ -68,6 +68,7 @@ class Walk {
   #usesSessionFact = false
   #usesSystemColumn = false
   #usesTableSample = false
+  readonly #parameters = new Set<number>()
   #parameterCount = 0
   #hasInto = false
   #lockStrength: string | undefined
@@ -97,6 +98,7 @@ class Walk {
         usesSystemColumn: this.#usesSystemColumn,
         usesTableSample: this.#usesTableSample,
         parameterCount: this.#parameterCount,
+        parameterGap: gapIn(this.#parameters, this.#parameterCount),
       },
       hasInto: this.#hasInto,
       lockStrength: this.#lockStrength,
@@ -184,7 +186,7 @@ class Walk {
         if ("usingClause" in fields || fields["isNatural"] === true) this.#operators.add("=")
         break
       case "ParamRef":
-        this.#parameterCount = Math.max(this.#parameterCount, numberOf(fields["number"]))
+        this.#parameter(numberOf(fields["number"]))
         break
       case "SQLValueFunction":
         this.#valueFunction(textOf(fields["op"]))
@@ -194,6 +196,11 @@ class Walk {
         break
       default:
     }
+  }
+
+  #parameter(number: number): void {
+    this.#parameters.add(number)
+    this.#parameterCount = Math.max(this.#parameterCount, number)
   }
 
   #select(fields: Fields, scope: CteScope | undefined): void {
@@ -219,6 +226,7 @@ class Walk {
   #relation(fields: Fields, scope: CteScope | undefined): void {
     const relation = relationOf(fields, scope)
     if (relation === undefined) return
+    if (relation.name === "pg_stat_activity") this.#usesSessionFact = true
     const key = JSON.stringify([relation.catalog ?? null, relation.schema ?? null, relation.name])
     if (!this.#relations.has(key)) this.#relations.set(key, relation)
   }
@@ -297,4 +305,15 @@ class Walk {
     if (!timeTypes.has(parts.at(-1) ?? "")) return
     if (buildsText(fields["arg"])) this.#usesTimeLiteral = true
   }
+}
+
+/** $1 to $65535 fit a Bind; the parser takes more. */
+const parametersMax = 65_535
+
+/** Parameters are numbered from 1; a set of n numbers without a gap ends at n. */
+function gapIn(parameters: ReadonlySet<number>, count: number): number {
+  if (count === parameters.size || count > parametersMax) return 0
+  let gap = 1
+  while (parameters.has(gap)) gap += 1
+  return gap
 }

@@ -17,6 +17,7 @@ const noTraits: ReadTraits = {
   usesSystemColumn: false,
   usesTableSample: false,
   parameterCount: 0,
+  parameterGap: 0,
   types: [],
   attributes: [],
 }

@@ -1,0 +1,45 @@
+import { GatewayError } from "../core/errors.ts"
+import { SqlState } from "../core/sql-state.ts"
+import type { Statement } from "../core/statement.ts"
+import type { PreparedStatement } from "./named-objects.ts"
+import { signalParameterTypes } from "./signal-backend.ts"
+
+/** How many values a Bind of this statement must bring. */
+export function parameterCountOf(prepared: PreparedStatement): number {
+  const statementClass = prepared.statement?.class
+  const used =
+    statementClass?.kind === "read" || statementClass?.kind === "explain"
+      ? statementClass.traits.parameterCount
+      : 0
+  return Math.max(used, parameterTypesOf(prepared).length)
+}
+
+/** Types of the parameters of what the session answers itself: as Parse declared them, else as the statement uses them. */
+export function parameterTypesOf({
+  statement,
+  parameterTypes,
+}: PreparedStatement): readonly number[] {
+  if (statement?.class.kind !== "session") return parameterTypes
+  const { command } = statement.class
+  if (command.kind !== "signal_backend") return parameterTypes
+  const inferred = signalParameterTypes(command)
+  const count = Math.max(inferred.length, parameterTypes.length)
+  return Array.from({ length: count }, (_, index) => parameterTypes[index] || inferred[index] || 0)
+}
+
+/** `SELECT $2`: nothing tells the type of $1 unless Parse declares it (parse_param.c). */
+export function checkParameterGap(
+  statement: Statement | undefined,
+  declared: readonly number[],
+): void {
+  const statementClass = statement?.class
+  if (statementClass?.kind !== "read" && statementClass?.kind !== "explain") return
+  const { parameterGap } = statementClass.traits
+  if (parameterGap === 0 || declared[parameterGap - 1]) return
+  throw new GatewayError({
+    sqlState: SqlState.IndeterminateDatatype,
+    reason: "invalid_parameter",
+    message: `could not determine data type of parameter $${parameterGap}`,
+    safeToRetry: true,
+  })
+}
