@@ -2,8 +2,10 @@ import { MemoryTokenStore } from "../cache/memory-token-store.ts"
 import { ResultCache } from "../cache/result-cache.ts"
 import { TtlClasses } from "../cache/ttl-classes.ts"
 import { Catalog } from "../catalog/catalog.ts"
+import { PgliteCatalogue } from "../catalog/shadow/pglite-catalogue.ts"
 import type { Configuration, WarehouseConfiguration } from "../config/configuration.ts"
 import type { FillSkipReason } from "../core/observation.ts"
+import type { ShadowCatalogue } from "../core/shadow-catalogue.ts"
 import type { Log } from "../observe/log.ts"
 import { DescriptionMemo } from "../pipeline/description-memo.ts"
 import type { InvalidationTarget } from "../pipeline/invalidate.ts"
@@ -40,6 +42,7 @@ export type WarehouseRoute = {
 export type BuiltWarehouse = InvalidationTarget & {
   readonly pool: Pool
   readonly warehouse: Warehouse
+  readonly shadow: ShadowCatalogue | undefined
 }
 
 export type Built = {
@@ -115,6 +118,7 @@ export async function buildRooms(
     skippedFills,
     close: async () => {
       for (const built of warehouses) built.rooms.catalog.close()
+      await Promise.all(warehouses.map(async ({ shadow }) => shadow?.close()))
       await Promise.all(warehouses.map(({ pool }) => pool.close(drainMsMax)))
       await Promise.all(warehouses.map(({ warehouse }) => warehouse.close()))
       tokens.close()
@@ -195,6 +199,7 @@ function buildWarehouse(
     backoffMsMax: 10_000,
     loadTimeoutMs: 30_000,
   })
+  const shadow = shadowOf(name, warehouse, parts.log)
   const rooms: Rooms = {
     ...shared,
     warehouse: name,
@@ -204,13 +209,26 @@ function buildWarehouse(
     catalog,
     isCacheEnabled: configuration.cache.enabled,
     router,
+    shadow,
     plans: new PlanMemo(),
     descriptions: new DescriptionMemo(),
     checkedSettings: new Map(),
     followerWaitMsMax: configuration.cache.followerWaitMsMax,
     wallMs: () => Date.now(),
   }
-  return { rooms, pool, warehouse, onInvalidated: () => warehouse.onInvalidated() }
+  return { rooms, pool, warehouse, shadow, onInvalidated: () => warehouse.onInvalidated() }
+}
+
+/** Nothing is started here: the first statement that needs it does. */
+function shadowOf(name: string, warehouse: Warehouse, log: Log): ShadowCatalogue | undefined {
+  if (warehouse.engine !== "duckdb") return undefined
+  const { versionText, serverVersion } = warehouse.serverFacts
+  return new PgliteCatalogue({
+    versionText,
+    serverVersion,
+    onSkipped: (reasons) =>
+      log.warn("parts of the schema are not shown in pg_catalog", { warehouse: name, reasons }),
+  })
 }
 
 /** Schemas without relations are not in the snapshot; the engines' default ones are taken to exist. */

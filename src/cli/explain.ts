@@ -53,6 +53,7 @@ export async function explainCommand(
         parameters: noParameters,
         resultFormats: [],
         identity: { user, roles: record.roles, claims: record.claims },
+        database,
         settings: settings.view,
         caching: "on",
         statementTimeoutMs: 0,

@@ -1,3 +1,4 @@
+import type { MirrorSchema } from "./mirror.ts"
 import type { RelationName } from "./relation.ts"
 
 export type RelationKind =
@@ -40,6 +41,8 @@ export type CatalogSnapshot = {
   readonly foldsCase: boolean
   /** Operators outside pg_catalog, and types with casts of a user's as `::name`, whose functions are not all immutable. */
   readonly userOperators: ReadonlySet<string>
+  /** For an engine without pg_catalog: what the shadow catalogue shows. Undefined for PostgreSQL, which answers for itself. */
+  readonly mirror?: MirrorSchema | undefined
   /** Digest over all of the above: two equal snapshots have one version. */
   readonly version: string
 }

@@ -46,6 +46,9 @@ export type ErrorReason =
   | "function_not_allowed"
   | "not_your_session"
   | "row_limit_exceeded"
+  // an engine without pg_catalog
+  | "catalogue_mixed"
+  | "catalogue_unavailable"
   // running
   | "statement_timeout"
   | "cancelled"

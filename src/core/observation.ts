@@ -26,6 +26,7 @@ export type BypassReason =
   | "tokens_unavailable"
   | "ttl_zero"
   | "explain"
+  | "shadow_catalogue"
 
 /** Why a result that could have been stored was not. */
 export type FillSkipReason =

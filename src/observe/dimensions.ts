@@ -58,6 +58,7 @@ export const bypassReasons = valuesOf<BypassReason>({
   tokens_unavailable: true,
   ttl_zero: true,
   explain: true,
+  shadow_catalogue: true,
 })
 
 export const errorReasons = valuesOf<ErrorReason>({
@@ -99,6 +100,8 @@ export const errorReasons = valuesOf<ErrorReason>({
   function_not_allowed: true,
   not_your_session: true,
   row_limit_exceeded: true,
+  catalogue_mixed: true,
+  catalogue_unavailable: true,
   statement_timeout: true,
   cancelled: true,
   queue_full: true,

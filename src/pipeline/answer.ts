@@ -10,6 +10,7 @@ import type { Statement } from "../core/statement.ts"
 import { firstParameter } from "../sql/first-parameter.ts"
 import { looksLikeTimeLiteral } from "../sql/time-literal.ts"
 import { dateBucket } from "./date-bucket.ts"
+import type { Place } from "./place.ts"
 import { keyBaseOf, planFor } from "./plan.ts"
 import type { Plan } from "./plan-memo.ts"
 import type { Answer, Question } from "./question.ts"
@@ -17,6 +18,7 @@ import { refusal } from "./refusal.ts"
 import { ReportDraft } from "./report.ts"
 import type { Rooms } from "./rooms.ts"
 import { deadlineOf, runOnWarehouse, timedOut, type WarehouseRows } from "./run.ts"
+import { runOnCatalogue } from "./run-on-catalogue.ts"
 
 /** A client's text as statements: parsed once for each distinct text. A promise only for texts that are parsed off the event loop. */
 export function statementsOf(
@@ -140,8 +142,19 @@ function serve(
 /** Nothing is looked up, nothing is stored. */
 async function bypass(course: Course, reason: BypassReason | undefined): Promise<Answer> {
   const { question, plan, rooms } = course
+  if (plan.place.kind === "catalogue") return answerFromCatalogue(course, plan.place, reason)
   const run = await runOnWarehouse(question, plan, rooms, question.abort.signal)
   return flowing(course, { rows: run, run, reason })
+}
+
+/** The engine has no pg_catalog: a shadow of its schema answers, by the same verdict and limits. */
+async function answerFromCatalogue(
+  { question, plan, rooms, draft }: Course,
+  place: Extract<Place, { kind: "catalogue" }>,
+  reason: BypassReason | undefined,
+): Promise<Answer> {
+  const { rows, remarks } = await runOnCatalogue(question, plan, place, rooms)
+  return { kind: "rows", rows, report: draft.finish("bypass", reason, undefined), remarks }
 }
 
 /** One run for all who ask the same at once. */

@@ -5,6 +5,7 @@ import type { Question } from "./question.ts"
 import { refusal } from "./refusal.ts"
 import type { Rooms } from "./rooms.ts"
 import { adapt, inClientsTerms } from "./run.ts"
+import { describeOnCatalogue } from "./run-on-catalogue.ts"
 
 /**
  * Parameter and column types of a statement without running it, for Describe. Judged like a run: who may not read a
@@ -20,12 +21,19 @@ export function describe(
   if (plan.hasUnknown && rooms.catalog.mayKnowMore()) return describeWithNewCatalog(question, rooms)
   if (plan.verdict.kind === "refused") throw refusal(plan.verdict)
   const id = JSON.stringify([
+    plan.place.kind === "catalogue" ? plan.place.visibility.digest : "",
     question.statement.canonical,
     question.parameters.types,
     question.settings.bytesDigest,
     snapshot.version,
   ])
-  return rooms.descriptions.get(id) ?? ask(question, id, rooms)
+  const known = rooms.descriptions.get(id)
+  if (known !== undefined) return known
+  if (plan.place.kind !== "catalogue") return ask(question, id, rooms)
+  return describeOnCatalogue(question, plan, plan.place, rooms).then((description) => {
+    rooms.descriptions.set(id, description)
+    return description
+  })
 }
 
 async function describeWithNewCatalog(

@@ -3,6 +3,7 @@ import type { RelationName } from "../core/relation.ts"
 import type { Emitted, ReadTraits, Statement } from "../core/statement.ts"
 import type { Verdict } from "../policy/judge.ts"
 import type { Cacheability } from "./cacheability.ts"
+import type { Place } from "./place.ts"
 
 /**
  * Everything that can be decided about a statement before its parameters are known, computed once for a statement, a set
@@ -11,6 +12,8 @@ import type { Cacheability } from "./cacheability.ts"
  */
 export type Plan = {
   readonly verdict: Verdict
+  /** Where the statement is answered: by the warehouse, or by the shadow of its catalogue. */
+  readonly place: Place
   readonly traits: ReadTraits | undefined
   /** True when a name was not found: a newer catalogue may know it. */
   readonly hasUnknown: boolean

@@ -7,9 +7,11 @@ import type { CatalogSnapshot } from "../core/catalog.ts"
 import type { Identity } from "../core/identity.ts"
 import { type RelationName, relationName } from "../core/relation.ts"
 import type { SettingsView } from "../core/settings.ts"
+import { SqlState } from "../core/sql-state.ts"
 import type { ReadTraits, Statement } from "../core/statement.ts"
-import { judge } from "../policy/judge.ts"
+import { judge, type Verdict } from "../policy/judge.ts"
 import { type Cacheability, cacheability } from "./cacheability.ts"
+import { onWarehouse, placeOf } from "./place.ts"
 import type { Plan } from "./plan-memo.ts"
 import type { Rooms } from "./rooms.ts"
 
@@ -96,6 +98,7 @@ function makePlan(
   if (traits === undefined)
     return {
       verdict: judge(statement, nothingRead, effective),
+      place: onWarehouse,
       traits,
       hasUnknown: false,
       cacheability: { kind: "bypass", reason: "not_a_read", needsTransaction: false },
@@ -117,23 +120,41 @@ function makePlan(
     { named: named.resolved, expanded: expansion.relations, unknown: named.unknown },
     effective,
   )
+  const place =
+    rooms.shadow === undefined
+      ? onWarehouse
+      : placeOf(traits, { named: named.resolved, unknown: named.unknown }, snapshot, effective)
   const functions = resolveFunctions(traits.functions, { snapshot, searchPath })
   const relations = dependencies(expansion.relations, snapshot)
   const ttlMs = rooms.ttl.ttlMs(relations)
   const shared = cacheability(traits, { expansion, unknown: named.unknown, functions, snapshot })
   return {
-    verdict,
+    verdict: place.kind === "mixed" && verdict.kind === "allowed" ? mixed() : verdict,
+    place,
     traits,
     hasUnknown: named.unknown.length > 0,
-    cacheability: restricted(shared, statement, {
-      isEnabled: rooms.isCacheEnabled && effective.mayCache,
-      ttlMs,
-    }),
+    cacheability:
+      place.kind === "catalogue"
+        ? { kind: "bypass", reason: "shadow_catalogue", needsTransaction: false }
+        : restricted(shared, statement, {
+            isEnabled: rooms.isCacheEnabled && effective.mayCache,
+            ttlMs,
+          }),
     relations,
     resolution: resolutionOf(named.resolved, expansion.relations, snapshot),
     ttlMs,
     bases: new Map(),
     emitted: undefined,
+  }
+}
+
+function mixed(): Verdict {
+  return {
+    kind: "refused",
+    sqlState: SqlState.FeatureNotSupported,
+    reason: "catalogue_mixed",
+    message: "a statement cannot read tables and the system catalogue of this warehouse together",
+    hint: "Ask the catalogue in a statement of its own.",
   }
 }
 

@@ -16,6 +16,8 @@ export type Question = {
   readonly parameters: Parameters
   readonly resultFormats: readonly FormatCode[]
   readonly identity: Identity
+  /** The database name of the login, for the engine that has to be told. */
+  readonly database: string
   readonly settings: SettingsView
   /** `sluice.cache` of the session: a client may only reduce caching. `refresh` runs on the warehouse and stores the result. */
   readonly caching: "on" | "off" | "refresh"

@@ -2,6 +2,7 @@ import type { ResultCache } from "../cache/result-cache.ts"
 import type { TokenStore } from "../cache/token-store.ts"
 import type { TtlClasses } from "../cache/ttl-classes.ts"
 import type { Catalog } from "../catalog/catalog.ts"
+import type { ShadowCatalogue } from "../core/shadow-catalogue.ts"
 import type { Policy } from "../policy/policy.ts"
 import type { Router } from "../route/router.ts"
 import type { StatementMemo } from "../sql/statement-memo.ts"
@@ -32,6 +33,8 @@ export type Rooms = {
   readonly tokens: TokenStore
   readonly ttl: TtlClasses
   readonly router: Router
+  /** Answers for pg_catalog where the engine has none. */
+  readonly shadow: ShadowCatalogue | undefined
   readonly plans: PlanMemo
   readonly descriptions: DescriptionMemo
   /** Canonical values of settings that the engine checks, by name and value as written. */

@@ -65,13 +65,13 @@ export async function runOnWarehouse(
 /** The text that `runOnWarehouse` would send. */
 export async function sqlToRun(question: Question, plan: Plan, rooms: Rooms): Promise<string> {
   const emitted = emittedOf(plan, question.statement)
-  if (rooms.engine === "postgres") return emitted.text
+  if (rooms.engine === "postgres" || plan.place.kind === "catalogue") return emitted.text
   const leased = await rooms.router.lease({ signal: question.abort.signal })
   using held = leased.lease
   return adapt(emitted, undefined, { ...leased, lease: held }).statement.text
 }
 
-function emittedOf(plan: Plan, statement: Statement): Emitted {
+export function emittedOf(plan: Plan, statement: Statement): Emitted {
   if (plan.emitted !== undefined) return plan.emitted
   const rowLimit = plan.verdict.kind === "allowed" ? plan.verdict.policy.rowLimit : undefined
   const emitted =
@@ -123,7 +123,7 @@ export function adapt(
   return { statement: emitTree(tree), parameters: noParameters }
 }
 
-function limited(rows: RowStream, plan: Plan): { rows: RowStream; remarks: Remark[] } {
+export function limited(rows: RowStream, plan: Plan): { rows: RowStream; remarks: Remark[] } {
   const remarks: Remark[] = []
   if (plan.verdict.kind !== "allowed" || plan.verdict.policy.rowLimit === undefined)
     return { rows, remarks }
@@ -161,7 +161,7 @@ export function inClientsTerms(
 }
 
 /** The statement's own signal: aborted by the client's, or when its time is up. */
-class Deadline {
+export class Deadline {
   readonly signal: AbortSignal
   readonly #parent: AbortSignal
   readonly #onParentAbort: (() => void) | undefined

@@ -17,6 +17,8 @@ export type EffectivePolicy = {
    * a cache entry; grants are not part of it, because they are judged again at every question, hit or not.
    */
   readonly scope: PolicyScope
+  /** Digest of the grants and denials alone: equal ones see the same relations of any catalogue. */
+  readonly visibility: string
 }
 
 export type PolicyScope = string & { readonly __brand: "PolicyScope" }
@@ -48,15 +50,22 @@ export class Policy {
     const first = roles[0]
     const rowLimit = first?.rowLimit
     const onExceed = first?.onExceed ?? "error"
+    const allowed = roles.flatMap((role) => role.relations.allow)
+    const denied = roles.flatMap((role) => role.relations.deny)
     return {
-      allow: new RelationPatterns(roles.flatMap((role) => role.relations.allow)),
-      deny: new RelationPatterns(roles.flatMap((role) => role.relations.deny)),
+      allow: new RelationPatterns(allowed),
+      deny: new RelationPatterns(denied),
       rowLimit,
       onExceed,
       statementTimeoutMs: first?.statementTimeoutMs ?? 0,
       mayWrite: rowLimit === undefined && roles.some((role) => role.mayWrite),
       mayCache: roles.length > 0 && roles.every((role) => role.mayCache),
       scope: hash("sha256", JSON.stringify([rowLimit ?? null, onExceed])) as PolicyScope,
+      visibility: hash("sha256", JSON.stringify([distinct(allowed), distinct(denied)])),
     }
   }
+}
+
+function distinct(patterns: readonly string[]): readonly string[] {
+  return [...new Set(patterns)].toSorted()
 }

@@ -21,6 +21,7 @@ export function questionOf(request: RunRequest, state: SessionState): Question {
     parameters: request.parameters,
     resultFormats: request.formats,
     identity: state.origin.identity,
+    database: state.origin.database,
     settings: state.settings.view,
     caching: state.caching,
     statementTimeoutMs: state.statementTimeoutMs,

@@ -1,8 +1,11 @@
 import { createHash } from "node:crypto"
 import type { DuckDBMaterializedResult, DuckDBValue } from "@duckdb/node-api"
 import type { CatalogRelation, CatalogSnapshot, Volatility } from "../../core/catalog.ts"
+import type { MirrorSchema } from "../../core/mirror.ts"
+import { postgresCatalogue } from "../../core/postgres-catalogue.ts"
 import { type RelationName, relationName } from "../../core/relation.ts"
 import { dialectFunctions } from "./dialect-functions.ts"
+import { readMirror } from "./mirror-reader.ts"
 import { implicitSchemas } from "./session-settings.ts"
 import { type SerializedReferences, viewReferences } from "./view-references.ts"
 
@@ -17,9 +20,6 @@ const relationsSql = `
   UNION ALL
   SELECT schema_name, view_name, 'view', sql FROM duckdb_views()
   WHERE database_name = current_database() AND NOT internal AND NOT temporary
-  UNION ALL
-  SELECT DISTINCT schema_name, view_name, 'system', NULL FROM duckdb_views()
-  WHERE internal AND schema_name IN ('pg_catalog', 'information_schema')
   ORDER BY ALL`
 
 /**
@@ -50,8 +50,7 @@ export async function readDuckdbCatalog(
       relation: String(relation),
       kind: kind === "table" ? "table" : "view",
       dependsOn: [],
-      // The system's views show what no token of a relation stands for.
-      volatileDefinition: kind === "system",
+      volatileDefinition: false,
     })
     if (kind === "view") {
       views.push({ schema: String(schema), relation: String(relation), sql: String(sql) })
@@ -62,7 +61,10 @@ export async function readDuckdbCatalog(
     async (sql) => String((await rowsOf(source, sql, signal))[0]?.[0]),
   )
   for (const [index, view] of views.entries()) addView(relations, functions, view, found[index])
-  return snapshotOf(relations, functions)
+  const mirror = await readMirror((sql) => source.query(sql, signal))
+  // After the views: what DuckDB has of its own under these names is never read by a client.
+  for (const relation of postgresCatalogue()) relations.set(relation.name, relation)
+  return snapshotOf(relations, functions, mirror)
 }
 
 async function rowsOf(
@@ -183,11 +185,13 @@ function addView(
 function snapshotOf(
   relations: ReadonlyMap<RelationName, CatalogRelation>,
   functions: ReadonlyMap<string, Volatility>,
+  mirror: MirrorSchema,
 ): CatalogSnapshot {
   const digest = createHash("sha256")
   digest.update(JSON.stringify([...relations.values()]))
   digest.update(JSON.stringify([...functions]))
   digest.update(JSON.stringify(implicitSchemas))
+  digest.update(JSON.stringify(mirror))
   return {
     relations,
     functions,
@@ -195,6 +199,7 @@ function snapshotOf(
     foldsCase: true,
     // DuckDB has no CREATE OPERATOR and no CREATE CAST.
     userOperators: new Set(),
+    mirror,
     version: digest.digest("hex"),
   }
 }
