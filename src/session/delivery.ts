@@ -7,6 +7,7 @@ import type { Output } from "./output.ts"
 import { remarkMessage } from "./remark-message.ts"
 import { ResultCursor } from "./result-cursor.ts"
 import type { RunOutcome } from "./run-outcome.ts"
+import { messageLevels } from "./setting-values.ts"
 
 /** Told when a statement is over. */
 export type StatementListener = (report: StatementReport, end: StatementEnd) => void
@@ -126,11 +127,17 @@ export class Delivery {
 
   complete(cursor: ResultCursor, rowCount: number, remarks: readonly Remark[]): void {
     this.#cursor = undefined
-    for (const notice of cursor.notices) this.output.write(notice)
+    for (const notice of cursor.notices)
+      if (this.#isWanted(noticeSeverity(notice))) this.output.write(notice)
     for (const remark of remarks) this.sendRemark(remark)
     this.output.write(commandComplete(cursor.tag(rowCount)))
     this.#rowCount = rowCount
     this.end("ok", undefined)
+  }
+
+  /** client_min_messages is the session's own: the warehouse connection sends notices whatever the client asked for. */
+  #isWanted(severity: string): boolean {
+    return messageLevels.indexOf(severity.toLowerCase()) >= messageLevels.indexOf(this.#minLevel())
   }
 
   sendRemark(remark: Remark): void {
@@ -158,6 +165,12 @@ export class Delivery {
       sqlState: error?.sqlState,
     })
   }
+}
+
+/** Field V of a NoticeResponse, which stands second behind field S (PostgreSQL 9.6 and later). INFO always reaches the client. */
+function noticeSeverity(notice: Buffer): string {
+  const [, severity = ""] = notice.toString("utf8", 5).split("\0")
+  return severity === "VINFO" ? "error" : severity.slice(1)
 }
 
 /** How an error counts: a cancelled statement is no failure of anybody's. */

@@ -273,7 +273,12 @@ export class ExtendedQuery {
       return undefined
     }
     this.#checkNotFailed(statement)
-    if (portal.run !== undefined) return this.#send(portal, portal.run, rowsMax)
+    if (portal.run !== undefined) {
+      // A command is run once; only a portal with rows says again that it has none left (pquery.c: PortalRun).
+      if (portal.isFinished && portal.run.outcome.result.description === undefined)
+        throw portalCannotBeRun(portal.name)
+      return this.#send(portal, portal.run, rowsMax)
+    }
     this.#delivery.begin(statement)
     const request = {
       statement,
@@ -343,6 +348,14 @@ export class ExtendedQuery {
     }
     throw transactionFailed()
   }
+}
+
+function portalCannotBeRun(name: string): GatewayError {
+  return new GatewayError({
+    sqlState: SqlState.ObjectNotInPrerequisiteState,
+    reason: "transaction_state",
+    message: `portal "${name}" cannot be run`,
+  })
 }
 
 /** A list of formats that fits no result of so many columns: checked when the columns are known. */

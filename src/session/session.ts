@@ -458,7 +458,7 @@ export class Session implements Backend {
   #onEnd(): void {
     this.#hasEnded = true
     const isBusy = this.#isBusy || this.#direct?.isIdle === false
-    if (!isBusy) {
+    if (!isBusy || this.#direct?.isWaitingForClient === true) {
       this.#close()
       return
     }

@@ -42,7 +42,7 @@ export type SettingRule = {
 function single(name: string, check: (value: string, current: SettingsView) => string) {
   return (values: readonly string[], current: SettingsView): string => {
     const [value, ...more] = values
-    if (value === undefined || more.length > 0) throw takesOneArgument(name)
+    if (value === undefined || more.length > 0) throw takesOneArgument(name.toLowerCase())
     return check(value, current)
   }
 }

@@ -59,7 +59,8 @@ export function durationMs(name: string, value: string): number {
         : 'Valid units for this parameter are "us", "ms", "s", "min", "h", and "d".',
     )
   const result = Math.round(Number(match[1]) * factor)
-  if (result < 0 || result > integerMax)
+  if (Math.abs(result) > integerMax) throw invalidValue(name, value, "Value exceeds integer range.")
+  if (result < 0)
     throw new GatewayError({
       sqlState: SqlState.InvalidParameterValue,
       reason: "invalid_parameter",
@@ -124,6 +125,7 @@ export function dateStyleValue(value: string, current: string): string {
   const [currentStyle = "ISO", currentOrder = "MDY"] = current.split(", ")
   let style: string | undefined
   let order: string | undefined
+  if (value.trim() === "") return current
   for (const word of value.split(",").map((text) => text.trim().toLowerCase())) {
     const wordStyle = dateStyles[word]
     const wordOrder = dateOrders[word]

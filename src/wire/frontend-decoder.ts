@@ -1,4 +1,4 @@
-import { GatewayError } from "../core/errors.ts"
+import { GatewayError, toGatewayError } from "../core/errors.ts"
 import type { FormatCode } from "../core/parameters.ts"
 import { SqlState } from "../core/sql-state.ts"
 import { unknownMessageType } from "./frame-splitter.ts"
@@ -105,8 +105,8 @@ function decodeBind(bytes: Buffer, reader: BodyReader): BindMessage {
       `bind message has ${sentFormats.length} parameter formats but ${count} parameters`,
     )
   }
-  const parameterFormats = spreadFormats(sentFormats, count)
-  const values = count === 0 ? none : readValues(bytes, reader, parameterFormats)
+  const parameterFormats = spreadFormats(sentFormats, count, portal)
+  const values = count === 0 ? none : readValues(bytes, reader, parameterFormats, portal)
   const resultFormats = checkFormats(readFormats(reader))
   reader.finish()
   return { kind: "Bind", portal, statement, parameterFormats, values, resultFormats }
@@ -121,8 +121,14 @@ function readFormats(reader: BodyReader): readonly number[] {
 }
 
 /** Only codes that apply to something are checked: PostgreSQL takes a code for parameters that are not there. */
-function spreadFormats(sent: readonly number[], count: number): readonly FormatCode[] {
+function spreadFormats(
+  sent: readonly number[],
+  count: number,
+  portal: string,
+): readonly FormatCode[] {
   if (count === 0) return none
+  const bad = sent.findIndex((format) => format !== 0 && format !== 1)
+  if (bad !== -1) throw inParameter(unsupportedFormat(sent[bad]), portal, bad)
   if (sent.length === count) return checkFormats(sent)
   const [format = 0] = checkFormats(sent)
   const formats: FormatCode[] = []
@@ -132,15 +138,26 @@ function spreadFormats(sent: readonly number[], count: number): readonly FormatC
 
 function checkFormats(formats: readonly number[]): readonly FormatCode[] {
   for (const format of formats) {
-    if (format !== 0 && format !== 1) {
-      throw new GatewayError({
-        sqlState: SqlState.InvalidParameterValue,
-        reason: "invalid_parameter",
-        message: `unsupported format code: ${format}`,
-      })
-    }
+    if (format !== 0 && format !== 1) throw unsupportedFormat(format)
   }
   return formats as readonly FormatCode[]
+}
+
+function unsupportedFormat(format: number | undefined): GatewayError {
+  return new GatewayError({
+    sqlState: SqlState.InvalidParameterValue,
+    reason: "invalid_parameter",
+    message: `unsupported format code: ${format}`,
+  })
+}
+
+/** The error with the CONTEXT line that PostgreSQL gives it (postgres.c: bind_param_error_callback). `index` counts from 0. */
+function inParameter(thrown: unknown, portal: string, index: number): GatewayError {
+  const error = toGatewayError(thrown)
+  const { sqlState, reason, severity, message } = error
+  const whose = portal === "" ? "unnamed portal" : `portal "${portal}"`
+  const fields = new Map([["W", `${whose} parameter $${index + 1}`]])
+  return new GatewayError({ sqlState, reason, severity, message, fields })
 }
 
 /** Values are copied, all in one piece: a portal lives longer than the chunk, and must not hold on to 64 kB for 4 bytes. */
@@ -148,15 +165,21 @@ function readValues(
   bytes: Buffer,
   reader: BodyReader,
   formats: readonly FormatCode[],
+  portal: string,
 ): (Buffer | null)[] {
   const first = reader.offset
   const lengths: number[] = []
-  for (const format of formats) {
-    const length = reader.int32()
-    lengths.push(length)
-    if (length === -1) continue
-    const at = reader.skip(length)
-    if (format === 0) checkText(bytes, at, at + length)
+  let index = 0
+  try {
+    for (; index < formats.length; index += 1) {
+      const length = reader.int32()
+      lengths.push(length)
+      if (length === -1) continue
+      const at = reader.skip(length)
+      if (formats[index] === 0) checkText(bytes, at, at + length)
+    }
+  } catch (thrown) {
+    throw inParameter(thrown, portal, index)
   }
   const copy = Buffer.allocUnsafe(reader.offset - first)
   bytes.copy(copy, 0, first, reader.offset)

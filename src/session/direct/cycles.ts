@@ -41,6 +41,11 @@ export class Cycles {
     return this.#owed.length === 0 && !this.#open.hasMessages
   }
 
+  /** The server waits for the client's data, not the client for the server. */
+  get isCopyIn(): boolean {
+    return this.#isCopyIn
+  }
+
   /** The one whose answers are coming. */
   get current(): Cycle {
     return this.#owed[0] ?? this.#open

@@ -117,6 +117,11 @@ export class DirectSession {
     return this.#cycles.isIdle
   }
 
+  /** True while the warehouse waits for the data of COPY FROM STDIN: from a client that has ended there will be none. */
+  get isWaitingForClient(): boolean {
+    return this.#cycles.isCopyIn
+  }
+
   /** Cancels what runs; harmless when nothing does. */
   cancel(): void {
     if (!this.isIdle) void this.#connection.cancel()
