@@ -48,9 +48,32 @@ export function mayWrite(identity: Identity, rooms: Rooms): boolean {
   return rooms.engine === "postgres" && rooms.policy().effective(identity.roles).mayWrite
 }
 
-/** True for a read that does something to the session it runs in, such as taking a lock: it needs a session of its own. */
-export function changesItsSession({ functions }: ReadTraits): boolean {
-  return functions.some(({ name }) => isOwnSessionFunction(name))
+/** Functions of the system's that change data though they stand in a read: sequences, large objects. */
+const writingFunctions: ReadonlySet<string> = new Set([
+  "nextval",
+  "setval",
+  "currval",
+  "lastval",
+  "lo_create",
+  "lo_creat",
+  "lo_from_bytea",
+  "lo_put",
+  "lo_unlink",
+  "lowrite",
+])
+
+/**
+ * True for a read that changes more than its answer: by a lock or a setting of the session it runs in, a sequence, a function
+ * of a user's that may write. It needs a connection of the session's own.
+ */
+export function changesSomething({ functions }: ReadTraits, rooms: Rooms): boolean {
+  const snapshot = rooms.catalog.current()
+  return functions.some(
+    (call) =>
+      isOwnSessionFunction(call.name) ||
+      writingFunctions.has(call.name) ||
+      (snapshot !== undefined && mayWriteItself(call, snapshot)),
+  )
 }
 
 /**
@@ -91,19 +114,29 @@ export function admit(
   for (const name of effect.temporary) context.ownNames.add(name)
   const isUnrestricted = policy.allow.matchesEverything && policy.deny.isEmpty
   const { relations, expanded } = isUnrestricted
-    ? { relations: [], expanded: [] }
+    ? { relations: asSystem(effect.relations), expanded: [] }
     : named(effect, context, snapshot, rooms)
-  const { kind, functions, prepares, executes } = effect
+  const { functions, prepares, executes } = effect
   const { command } = statement
+  const isOpen = functions.some((call) => mayWriteItself(call, snapshot))
+  // What such a function does is in no text of the statement.
+  const kind = isOpen && effect.kind !== "server" ? "code" : effect.kind
   const verdict = judgeWrite({ command, kind, relations, expanded, functions }, policy)
   if (verdict.kind === "refused") throw refusal(verdict)
-  if (kind === "definition") for (const { name } of effect.relations) context.ownNames.add(name)
-  const isOpen = functions.some((call) => mayWriteItself(call, snapshot))
+  if (effect.kind === "definition")
+    for (const { name } of effect.relations) context.ownNames.add(name)
   const written: Written = {
     relations: isOpen ? "everything" : effect.written,
     changesSchema: effect.changesSchema || isOpen,
   }
   return { written, prepares, executes }
+}
+
+/** The relations of pg_catalog that are meant: it is searched first, whatever the path says. */
+function asSystem(relations: readonly RelationRef[]): readonly RelationName[] {
+  return relations
+    .filter(({ schema }) => schema === undefined || schema === "pg_catalog")
+    .map(({ name }) => relationName("pg_catalog", name))
 }
 
 /** Every name as the relation it means; one that nothing has stands where CREATE would make it. */

@@ -2,7 +2,7 @@ import type { RelationName } from "../core/relation.ts"
 import { SqlState } from "../core/sql-state.ts"
 import type { FunctionRef } from "../core/statement.ts"
 import { isForbiddenFunction, isOwnSessionFunction } from "./forbidden-functions.ts"
-import { isPublicCatalogue, notGranted, refused, type Verdict } from "./judge.ts"
+import { isPublicCatalogue, isWithheld, notGranted, refused, type Verdict } from "./judge.ts"
 import type { EffectivePolicy } from "./policy.ts"
 
 /** A statement of a session that may write, as sql/ and the catalogue see it. */
@@ -46,6 +46,8 @@ export function judgeWrite(findings: WriteFindings, policy: EffectivePolicy): Ve
       `permission denied for function ${forbidden.name}`,
       "The gateway refuses functions that read data or reach systems past the relations a statement names.",
     )
+  const withheld = findings.relations.find((name) => isWithheld(name, policy))
+  if (withheld !== undefined) return notGranted(withheld)
   if (policy.allow.matchesEverything && policy.deny.isEmpty) return { kind: "allowed", policy }
   if (kind === "code")
     return refused(

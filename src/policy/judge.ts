@@ -103,6 +103,7 @@ function judgeRead(traits: ReadTraits, relations: RelationsRead, policy: Effecti
   // A view does not launder a denied table: everything it shows is checked against the denials, too.
   const denied =
     relations.expanded.find((name) => policy.deny.matches(name)) ??
+    relations.named.find((name) => isWithheld(name, policy)) ??
     relations.named.find((name) => !policy.allow.matches(name) && !isPublicCatalogue(name))
   if (denied !== undefined) return notGranted(denied)
   const unknown = relations.unknown[0]
@@ -115,8 +116,27 @@ function judgeRead(traits: ReadTraits, relations: RelationsRead, policy: Effecti
   return { kind: "allowed", policy }
 }
 
-/** Catalogues that clients introspect. Views that show rows or texts of others are not public (POLICY: statistics views). */
+/**
+ * Catalogue relations that show passwords, rows out of tables (statistics), or what other sessions do: all sessions share the
+ * gateway's role, so that the warehouse would show them to everybody. Only a grant that names one gives it; `*` does not.
+ */
 const privateCatalogueRelations: ReadonlySet<string> = new Set([
+  "pg_catalog.pg_locks",
+  "pg_catalog.pg_stat_ssl",
+  "pg_catalog.pg_stat_gssapi",
+  "pg_catalog.pg_stat_replication",
+  "pg_catalog.pg_stat_wal_receiver",
+  "pg_catalog.pg_stat_subscription",
+  "pg_catalog.pg_stat_progress_analyze",
+  "pg_catalog.pg_stat_progress_basebackup",
+  "pg_catalog.pg_stat_progress_cluster",
+  "pg_catalog.pg_stat_progress_copy",
+  "pg_catalog.pg_stat_progress_create_index",
+  "pg_catalog.pg_stat_progress_vacuum",
+  "pg_catalog.pg_replication_slots",
+  "pg_catalog.pg_backend_memory_contexts",
+  "pg_catalog.pg_shmem_allocations",
+  "pg_catalog.pg_config",
   "pg_catalog.pg_stats",
   "pg_catalog.pg_statistic",
   "pg_catalog.pg_statistic_ext_data",
@@ -145,6 +165,11 @@ const sessionViews: ReadonlySet<string> = new Set([
 export function isPublicCatalogue(name: RelationName): boolean {
   if (!name.startsWith("pg_catalog.") && !name.startsWith("information_schema.")) return false
   return !privateCatalogueRelations.has(name)
+}
+
+/** The relation may only be read by a grant that names it, and there is none. */
+export function isWithheld(name: RelationName, { allow }: EffectivePolicy): boolean {
+  return privateCatalogueRelations.has(name) && !allow.names(name)
 }
 
 export function notGranted(name: RelationName): Verdict {

@@ -22,6 +22,11 @@ export class RelationPatterns {
     return this.#names.size === 0
   }
 
+  /** True when the pattern is this very name, not one that covers many. */
+  names(name: RelationName): boolean {
+    return this.#names.has(name)
+  }
+
   matches(name: RelationName): boolean {
     return this.#everything || this.#names.has(name) || this.#schemas.has(schemaPrefix(name))
   }

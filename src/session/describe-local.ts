@@ -26,10 +26,10 @@ export function describeLocal(
     case "fetch": {
       if (command.isMove) return undefined
       const portal = state.cursors.find(command.cursor) ?? state.objects.findPortal(command.cursor)
+      // PostgreSQL asks for the portal when the FETCH is run (FetchStatementTargetList gives nothing for an unknown one).
+      if (portal === undefined) return undefined
       const description =
-        portal !== undefined && "prepared" in portal
-          ? portal.run?.outcome.result.description
-          : state.cursors.get(command.cursor).rows.description
+        "prepared" in portal ? portal.run?.outcome.result.description : portal.rows.description
       return description === undefined || formats.length === 0
         ? description
         : changeFormats(description, formats)

@@ -17,6 +17,8 @@ const processIdMax = 2 ** 31 - 1
  */
 export class SessionRegistry {
   readonly #entries = new Map<number, Entry>()
+  /** The warehouse's process ids of connections that belong to one session, with the ids that clients know these sessions by. */
+  readonly #direct = new Map<number, number>()
 
   get size(): number {
     return this.#entries.size
@@ -34,6 +36,20 @@ export class SessionRegistry {
   open(processId: number, backend: Backend): void {
     const entry = this.#entries.get(processId)
     if (entry !== undefined) entry.backend = backend
+  }
+
+  /** The session has a connection of its own, whose process the warehouse names in notifications. */
+  owns(processId: number, warehouseProcessId: number): void {
+    this.#direct.set(warehouseProcessId, processId)
+  }
+
+  disowns(warehouseProcessId: number): void {
+    this.#direct.delete(warehouseProcessId)
+  }
+
+  /** The id that a warehouse's process is known by here; its own for a process that is no session of ours. */
+  knownAs(warehouseProcessId: number): number {
+    return this.#direct.get(warehouseProcessId) ?? warehouseProcessId
   }
 
   remove(processId: number): void {

@@ -263,7 +263,9 @@ export class Session implements Backend {
       return undefined
     }
     const { type, bytes, start, end } = this.#splitter
-    if (this.#direct !== undefined && type !== terminateType) return this.#forward(this.#direct)
+    // While COPY FROM STDIN waits for data, the server has something to say of a Terminate, too.
+    const isLeaving = type === terminateType && this.#direct?.isWaitingForClient !== true
+    if (this.#direct !== undefined && !isLeaving) return this.#forward(this.#direct)
     let message: FrontendMessage
     try {
       message = decodeFrontend(type, bytes, start, end)

@@ -177,7 +177,7 @@ function kindOf(tag: string, fields: Fields): WriteKind {
     case "CopyStmt":
       return "filename" in fields || fields["is_program"] === true ? "server" : "data"
     case "TransactionStmt":
-      return twoPhase.has(textOf(fields["kind"])) ? "server" : "session"
+      return twoPhase.has(textOf(fields["kind"])) ? "code" : "session"
     case "VariableSetStmt": {
       const name = textOf(fields["name"]).toLowerCase()
       return forbiddenSettings.has(name) ? "server" : "session"

@@ -4,6 +4,7 @@ import type { StatementEnd, StatementReport } from "../../core/observation.ts"
 import { SqlState } from "../../core/sql-state.ts"
 import type { Statement } from "../../core/statement.ts"
 import { statementsOf } from "../../pipeline/answer.ts"
+import { boundForDirect } from "../../pipeline/bind-session.ts"
 import {
   addWritten,
   admit,
@@ -21,11 +22,11 @@ import type { ParseMessage, QueryMessage } from "../../wire/frontend-messages.ts
 import type { Output } from "../output.ts"
 import { functionCallRefused } from "../session-errors.ts"
 import type { SessionState } from "../session-state.ts"
+import { sessionValues } from "../session-values.ts"
 import { type Cycle, Cycles, type Sent } from "./cycles.ts"
 import {
   backend,
   errorField,
-  firstValues,
   Refusals,
   tagOf,
   transactionStatus,
@@ -33,8 +34,7 @@ import {
 } from "./direct-messages.ts"
 import { directEnd, directReport } from "./direct-report.ts"
 import { factsText } from "./facts-text.ts"
-import { converse } from "./open.ts"
-import { KnownSearchPath } from "./search-path.ts"
+import { askSearchPath, KnownSearchPath } from "./search-path.ts"
 
 /** ReadyForQuery messages that may be owed before a client that pipelines has to wait. */
 const cyclesMax = 1_000
@@ -93,6 +93,8 @@ export class DirectSession {
     this.#events = init.events
     this.#status = init.status
     this.#path = new KnownSearchPath(init.state.settings.view.searchPath)
+    const { registry, processId } = init.state.origin
+    registry.owns(processId, init.connection.processId)
   }
 
   /** Reads the warehouse's messages until the end of the connection. Never rejects. */
@@ -131,6 +133,7 @@ export class DirectSession {
     this.#isClosed = true
     clearTimeout(this.#timer)
     this.#connection.close()
+    this.#state.origin.registry.disowns(this.#connection.processId)
     this.#room?.()
   }
 
@@ -240,9 +243,10 @@ export class DirectSession {
     try {
       for (const statement of statements) {
         const context = { identity, searchPath: this.#path.schemas, ownNames: this.#ownNames }
-        const admission = admit(statement, context, snapshot, rooms)
-        this.#path.after(statement)
-        texts.push(factsText(statement, this.#state) ?? statement.text)
+        const bound = boundForDirect(statement, () => sessionValues(this.#state))
+        const admission = admit(bound, context, snapshot, rooms)
+        this.#path.after(bound)
+        texts.push(factsText(bound, this.#state) ?? bound.text)
         if (admission.prepares === undefined) written = addWritten(written, admission.written)
         else this.#keep(this.#prepared, admission.prepares, admission.written)
         if (admission.executes !== undefined)
@@ -315,8 +319,7 @@ export class DirectSession {
   }
 
   #notification(frame: Buffer): Buffer {
-    const own = this.#connection.processId === frame.readInt32BE(5)
-    return own ? withProcessId(frame, this.#state.origin.processId) : frame
+    return withProcessId(frame, this.#state.origin.registry.knownAs(frame.readInt32BE(5)))
   }
 
   #error(frame: Buffer): void {
@@ -373,17 +376,8 @@ export class DirectSession {
     const pause = Promise.withResolvers<void>()
     this.#pause = pause.promise
     try {
-      const rows: string[] = []
-      const text = "SELECT pg_catalog.unnest(pg_catalog.current_schemas(false))"
-      const error = await converse(
-        this.#connection,
-        queryMessage(text),
-        backend.readyForQuery,
-        (frame) => {
-          if (frame[0] === backend.dataRow) rows.push(...firstValues(frame))
-        },
-      )
-      if (error === undefined) this.#path.learned(rows)
+      const schemas = await askSearchPath(this.#connection)
+      if (schemas !== undefined) this.#path.learned(schemas)
     } finally {
       this.#pause = undefined
       pause.resolve()

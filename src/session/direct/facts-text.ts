@@ -1,8 +1,6 @@
 import { unreachable } from "../../core/errors.ts"
 import type { FactColumn, Statement } from "../../core/statement.ts"
-import { boundForDirect } from "../../pipeline/bind-session.ts"
 import type { SessionState } from "../session-state.ts"
-import { sessionValues } from "../session-values.ts"
 
 /** Facts that are the gateway's own to tell: on the warehouse they would name its role, its database, its process. */
 const ownFacts: ReadonlySet<FactColumn["fact"]["kind"]> = new Set([
@@ -13,14 +11,12 @@ const ownFacts: ReadonlySet<FactColumn["fact"]["kind"]> = new Set([
 ])
 
 /**
- * The text to send in place of a statement that asks for facts of the session; undefined when the warehouse's own answer is
+ * The text to send in place of a SELECT of facts of the session; undefined when the warehouse's own answer is
  * right. Values are the gateway's own, quoted as literals (standard_conforming_strings is always on).
  */
 export function factsText(statement: Statement, state: SessionState): string | undefined {
   const { class: statementClass } = statement
-  if (statementClass.kind !== "session")
-    return boundForDirect(statement, () => sessionValues(state)).text
-  if (statementClass.command.kind !== "facts") return undefined
+  if (statementClass.kind !== "session" || statementClass.command.kind !== "facts") return undefined
   const { columns } = statementClass.command
   if (!columns.some(({ fact }) => ownFacts.has(fact.kind))) return undefined
   const items = columns.map(

@@ -1,6 +1,6 @@
 import type { Statement } from "../../core/statement.ts"
 import { statementsOf } from "../../pipeline/answer.ts"
-import { belongsToTransaction, changesItsSession } from "../../pipeline/direct.ts"
+import { belongsToTransaction, changesSomething } from "../../pipeline/direct.ts"
 import type { FrontendMessage } from "../../wire/frontend-messages.ts"
 import type { NamedObjects } from "../named-objects.ts"
 import type { SessionState } from "../session-state.ts"
@@ -20,7 +20,7 @@ export function needsDirect(
   if (message.kind === "Execute") {
     const portal = objects.findPortal(message.portal)
     if (portal === undefined || portal.run !== undefined) return false
-    const statement = meantBy(portal.prepared.statement, objects)
+    const statement = meantBy(portal.prepared.statement, state)
     if (statement === undefined || !asksForData(statement)) return false
     return message.rowsMax > 0 || isOfTransaction(statement, state)
   }
@@ -29,7 +29,7 @@ export function needsDirect(
     const parsed = statementsOf(message.sql, state.origin.rooms)
     const someDo = (statements: readonly Statement[]): boolean =>
       someNeed(
-        statements.map((statement) => meantBy(statement, objects) ?? statement),
+        statements.map((statement) => meantBy(statement, state) ?? statement),
         message.kind,
         state,
       )
@@ -42,14 +42,14 @@ export function needsDirect(
 }
 
 /** The statement that another one wraps: what an EXECUTE runs, what a PREPARE keeps, what a COPY asks. */
-function meantBy(statement: Statement | undefined, objects: NamedObjects): Statement | undefined {
+function meantBy(statement: Statement | undefined, state: SessionState): Statement | undefined {
   const statementClass = statement?.class
   switch (statementClass?.kind) {
     case "prepare":
-      return isForDirect(statementClass.query) ? statementClass.query : statement
+      return isForDirect(statementClass.query, state) ? statementClass.query : statement
     case "execute":
     case "explain_execute":
-      return objects.findPrepared(statementClass.call.name)?.statement ?? statement
+      return state.objects.findPrepared(statementClass.call.name)?.statement ?? statement
     case "copy":
       return statementClass.source.kind === "query" ? statementClass.source.query : statement
     default:
@@ -64,7 +64,7 @@ function someNeed(
 ): boolean {
   return statements.some(
     (statement) =>
-      isForDirect(statement) ||
+      isForDirect(statement, state) ||
       (kind === "Query" && asksForData(statement) && isOfTransaction(statement, state)),
   )
 }
@@ -81,10 +81,10 @@ function isOfTransaction(statement: Statement, state: SessionState): boolean {
   return belongsToTransaction(statement, { identity, settings: state.settings.view }, rooms)
 }
 
-function isForDirect({ class: statementClass }: Statement): boolean {
+function isForDirect({ class: statementClass }: Statement, state: SessionState): boolean {
   switch (statementClass.kind) {
     case "read":
-      return changesItsSession(statementClass.traits)
+      return changesSomething(statementClass.traits, state.origin.rooms)
     case "write":
     case "refused":
     case "cursor":

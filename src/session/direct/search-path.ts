@@ -1,4 +1,20 @@
+import type { DirectConnection } from "../../core/direct.ts"
 import type { Statement } from "../../core/statement.ts"
+import { queryMessage } from "../../wire/frontend-encoder.ts"
+import { backend, firstValues } from "./direct-messages.ts"
+import { converse } from "./open.ts"
+
+/** The schemas in force, as the warehouse has them; undefined when it cannot say. Nothing else may be under way. */
+export async function askSearchPath(
+  connection: DirectConnection,
+): Promise<readonly string[] | undefined> {
+  const schemas: string[] = []
+  const text = "SELECT pg_catalog.unnest(pg_catalog.current_schemas(false))"
+  const error = await converse(connection, queryMessage(text), backend.readyForQuery, (frame) => {
+    if (frame[0] === backend.dataRow) schemas.push(...firstValues(frame))
+  })
+  return error === undefined ? schemas : undefined
+}
 
 /**
  * The schemas that the warehouse looks unqualified names up in, as far as a session that writes knows them. A plain SET tells

@@ -224,7 +224,7 @@ describe("sessions that may write", () => {
       warehouse: "pool: { connectionsMax: 4, writeSessionsMax: 3 }",
     })
     await pair.postgres.run(
-      "GRANT CREATE ON SCHEMA lab TO public; GRANT ALL ON ALL TABLES IN SCHEMA lab TO public",
+      "GRANT CREATE ON SCHEMA lab TO public; GRANT ALL ON ALL TABLES IN SCHEMA lab TO public; CREATE TABLE lab.wiped (n int); INSERT INTO lab.wiped VALUES (1); GRANT ALL ON lab.wiped TO public; CREATE FUNCTION lab.wipe() RETURNS void LANGUAGE sql AS 'DELETE FROM lab.wiped'",
     )
   })
   after(() => pair.stop())
@@ -383,6 +383,8 @@ describe("sessions that may write", () => {
       ["SELECT set_config('role', 'reader', false)", "42501", /does not pass/],
       ["ALTER SYSTEM SET work_mem = '1GB'", "42501", /does not pass/],
       ["SELECT pg_read_file('/etc/passwd')", "42501", /function pg_read_file/],
+      ["SELECT lab.wipe()", "42501", /SELECT needs a role/],
+      ["SELECT rolpassword FROM pg_authid", "42501", /table pg_authid/],
     ]
     for (const [sql, state, message] of cases) {
       await ask(client, "SAVEPOINT s")
@@ -410,6 +412,38 @@ describe("sessions that may write", () => {
     )
     deepEqual(await ask(client, "SELECT name FROM lab.empty WHERE id = 9"), [["kept"]])
     client.destroy()
+  })
+
+  it("sequences and functions that write are run where they may, and what they write is fresh", async () => {
+    const [writer, reader] = [await as("writer"), await pair.through()]
+    await ask(writer, "CREATE SEQUENCE lab.numbers")
+    writer.destroy()
+    const another = await as("writer")
+    deepEqual(await ask(another, "SELECT nextval('lab.numbers')"), [["1"]])
+    deepEqual(await ask(another, "SELECT nextval('lab.numbers'), currval('lab.numbers')"), [
+      ["2", "2"],
+    ])
+    another.destroy()
+    const third = await as("writer")
+    await ask(reader, "SELECT count(*) FROM lab.wiped")
+    await ask(third, "SELECT lab.wipe()")
+    deepEqual(await ask(reader, "SELECT count(*) FROM lab.wiped"), [["0"]])
+    third.destroy()
+    reader.destroy()
+  })
+
+  it("nobody reads passwords or what other sessions hold by a grant on everything", async () => {
+    for (const user of ["reader", "writer"]) {
+      const client = await as(user)
+      if (user === "writer") await ask(client, "CREATE TEMP TABLE t (n int)")
+      for (const name of ["pg_authid", "pg_catalog.pg_shadow", "pg_locks", "pg_stats"])
+        deepEqual(
+          errors(await client.query(query(`SELECT * FROM ${name}`))).map(({ C }) => C),
+          ["42501"],
+          `${user} ${name}`,
+        )
+      client.destroy()
+    }
   })
 
   it("readers stay readers", async () => {
