@@ -11,6 +11,9 @@ set -euo pipefail
 package_of() {
   case "$1" in
     psql) echo postgresql-client ;;
+    mvn) echo maven ;;
+    javac) echo default-jdk-headless ;;
+    go) echo golang-go ;;
     pgbench) echo "postgresql-$(server_version)" ;;
     *) echo "$1" ;;
   esac
@@ -25,6 +28,7 @@ is_present() {
   case "$1" in
     psql | pgbench) compgen -G "/usr/lib/postgresql/*/bin/$1" >/dev/null || command -v "$1" >/dev/null ;;
     pgpool2) [ -x /usr/sbin/pgpool ] ;;
+    gcc | go | javac | mvn) command -v "$1" >/dev/null ;;
     *) [ "$(dpkg-query -W -f '${Status}' "$1" 2>/dev/null)" = "install ok installed" ] ;;
   esac
 }

@@ -134,7 +134,8 @@ export type FactColumn = {
     | {
         readonly kind: "set_config"
         readonly name: string
-        readonly value: string
+        /** The text itself, or the number of the parameter that holds it, counted from 1; null = its default. */
+        readonly value: string | number | null
         readonly isLocal: boolean
       }
     /** pg_advisory_unlock_all(): a session here never holds a lock, so that there is nothing to do. */

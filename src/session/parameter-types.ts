@@ -1,6 +1,7 @@
 import { GatewayError } from "../core/errors.ts"
 import { SqlState } from "../core/sql-state.ts"
 import type { Statement } from "../core/statement.ts"
+import { sessionParameterTypes } from "./bound-facts.ts"
 import type { PreparedStatement } from "./named-objects.ts"
 import { signalParameterTypes } from "./signal-backend.ts"
 
@@ -21,6 +22,7 @@ export function parameterTypesOf({
 }: PreparedStatement): readonly number[] {
   if (statement?.class.kind !== "session") return parameterTypes
   const { command } = statement.class
+  if (command.kind === "facts") return sessionParameterTypes(command, parameterTypes)
   if (command.kind !== "signal_backend") return parameterTypes
   const inferred = signalParameterTypes(command)
   const count = Math.max(inferred.length, parameterTypes.length)

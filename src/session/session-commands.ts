@@ -245,6 +245,10 @@ function factValue(column: FactColumn, state: SessionState): LocalValue | Promis
     }
     case "set_config": {
       const entry = changeable(fact.name)
+      if (typeof fact.value !== "string") {
+        state.settings.set(entry, undefined, fact.isLocal)
+        return state.settings.get(entry.name)
+      }
       const keep = (value: string): string => {
         state.settings.set(entry, value, fact.isLocal)
         return value

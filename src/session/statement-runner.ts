@@ -3,6 +3,7 @@ import type { Remark } from "../core/remark.ts"
 import { SqlState } from "../core/sql-state.ts"
 import type { StatementClass, TransactionCommand } from "../core/statement.ts"
 import { ask } from "./ask.ts"
+import { boundCommand } from "./bound-facts.ts"
 import { runCopy } from "./copy-command.ts"
 import { openCursor } from "./cursor-commands.ts"
 import { commandResult } from "./local-result.ts"
@@ -27,7 +28,8 @@ export function runStatement(
     case "transaction":
       return runTransaction(statementClass.command, state)
     case "session": {
-      const outcome = runSessionCommand(statementClass.command, state, request)
+      const command = boundCommand(statementClass.command, request.parameters)
+      const outcome = runSessionCommand(command, state, request)
       return outcome instanceof Promise
         ? outcome.then((ready) => commandOutcome(ready, request, state))
         : commandOutcome(outcome, request, state)

@@ -5,6 +5,7 @@ import {
   listOf,
   nameParts,
   nodeFields,
+  numberOf,
   stringConstant,
   textOf,
 } from "./ast.ts"
@@ -37,6 +38,12 @@ const plainFacts: ReadonlyMap<string, Fact> = new Map([
 const selectFields: ReadonlySet<string> = new Set(["targetList", "limitOption", "op"])
 const callFields: ReadonlySet<string> = new Set(["funcname", "args", "funcformat", "location"])
 
+/** $n by itself; `$0` and a cast around it are none. */
+function parameterNumber(value: unknown): number | undefined {
+  const number = numberOf(nodeFields(value, "ParamRef")?.["number"])
+  return number > 0 ? number : undefined
+}
+
 function calledFact(name: string, args: readonly unknown[]): Fact | undefined {
   if (args.length === 0) return plainFacts.get(name)
   const setting = stringConstant(args[0])
@@ -48,7 +55,7 @@ function calledFact(name: string, args: readonly unknown[]): Fact | undefined {
       : { kind: "current_setting", name: setting, missingOk }
   }
   if (name === "set_config" && args.length === 3) {
-    const value = stringConstant(args[1])
+    const value = stringConstant(args[1]) ?? parameterNumber(args[1])
     const isLocal = booleanConstant(args[2])
     if (value === undefined || isLocal === undefined) return undefined
     return { kind: "set_config", name: setting, value, isLocal }

@@ -29,6 +29,11 @@ function literal(text: string): string {
   return `'${text.replaceAll("'", "''")}'`
 }
 
+function settingText(value: string | number | null): string {
+  if (value === null) return "NULL"
+  return typeof value === "number" ? `$${value}` : literal(value)
+}
+
 function expression(fact: FactColumn["fact"], { origin }: SessionState): string {
   switch (fact.kind) {
     case "current_user":
@@ -46,7 +51,7 @@ function expression(fact: FactColumn["fact"], { origin }: SessionState): string 
     case "current_setting":
       return `pg_catalog.current_setting(${literal(fact.name)}, ${fact.missingOk})`
     case "set_config":
-      return `pg_catalog.set_config(${literal(fact.name)}, ${literal(fact.value)}, ${fact.isLocal})`
+      return `pg_catalog.set_config(${literal(fact.name)}, ${settingText(fact.value)}, ${fact.isLocal})`
     default:
       return unreachable(fact)
   }

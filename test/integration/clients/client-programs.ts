@@ -25,6 +25,37 @@ function python(requirements: string, program: string): [string, string] {
   return [interpreter.trim(), `test/clients/${program}`]
 }
 
+function run(file: string, ...args: string[]): void {
+  execFileSync(file, args, { cwd: root, stdio: "inherit" })
+}
+
+/** libpq's program, compiled anew: it takes a second. */
+function libpqProgram(): [string] {
+  run("scripts/install-debian.sh", "gcc", "libpq-dev")
+  const program = `${root}.cache/libpq_pipeline`
+  const include = execFileSync("pg_config", ["--includedir"], { encoding: "utf8" }).trim()
+  run("gcc", "-Wall", "-o", program, `-I${include}`, "test/clients/libpq_pipeline.c", "-lpq")
+  return [program]
+}
+
+/** pgx's program; Go checks the modules against go.sum. */
+function goProgram(): [string] {
+  run("scripts/install-debian.sh", "go")
+  const program = `${root}.cache/pgx_checks`
+  run("go", "build", "-C", "test/clients/go", "-o", program, ".")
+  return [program]
+}
+
+/** Java runs the one source file as it is. */
+function javaProgram(): [string, ...string[]] {
+  const jar = execFileSync("scripts/install-maven.sh", ["test/clients/pgjdbc.txt"], {
+    cwd: root,
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "inherit"],
+  })
+  return ["java", "-Duser.timezone=UTC", "-cp", jar.trim(), "test/clients/PgjdbcChecks.java"]
+}
+
 export const clientPrograms: readonly ClientProgram[] = [
   {
     name: "psql",
@@ -42,7 +73,28 @@ export const clientPrograms: readonly ClientProgram[] = [
     prepare: () => python("sqlalchemy-2.0", "sqlalchemy_psycopg2.py"),
   },
   { name: "psycopg 3", prepare: () => python("psycopg3", "psycopg3_checks.py") },
+  { name: "asyncpg", prepare: () => python("asyncpg", "asyncpg_checks.py") },
+  {
+    name: "SQLAlchemy 2.0 over psycopg 3",
+    prepare: () => python("asyncpg", "sqlalchemy_psycopg3.py"),
+  },
+  {
+    name: "SQLAlchemy 2.0 over asyncpg",
+    prepare: () => python("asyncpg", "sqlalchemy_asyncpg.py"),
+  },
   { name: "node pg", prepare: () => [process.execPath, "test/clients/node-pg.ts"] },
+  {
+    name: "pg-cursor and pg-query-stream",
+    prepare: () => [process.execPath, "test/clients/node-cursors.ts"],
+  },
+  { name: "postgres.js", prepare: () => [process.execPath, "test/clients/postgres-js.ts"] },
+  {
+    name: "Npgsql's start-up",
+    prepare: () => [process.execPath, "test/clients/npgsql-startup.ts"],
+  },
+  { name: "libpq pipeline mode", prepare: libpqProgram },
+  { name: "pgx", prepare: goProgram },
+  { name: "pgjdbc", prepare: javaProgram },
 ]
 
 /** Runs a program against one server. Rejects when it crashes, prints something else than its lines, or does not end. */

@@ -54,6 +54,18 @@ const cases: readonly (readonly [title: string, exchanges: readonly Exchange[]])
     "Describe of statement and portal",
     [[parse(ten), D("statement"), bind(), D("portal"), execute(), sync]],
   ],
+  [
+    "set_config with its value as parameter, as asyncpg sends it",
+    [
+      [parse("SELECT set_config('jit', $1, false)", { name: "s" }), D("statement", "s"), sync],
+      [bind({ statement: "s", values: ["off"] }), execute(), sync],
+      [parse("SHOW jit"), bind(), execute(), sync],
+      [bind({ statement: "s", values: [null] }), execute(), sync],
+      [parse("SHOW jit"), bind(), execute(), sync],
+      [bind({ statement: "s", values: ["maybe"] }), execute(), sync],
+      [bind({ statement: "s" }), execute(), sync],
+    ],
+  ],
   ["an empty Sync", [[sync], [sync]]],
   ["an empty statement", [plain(""), [parse(" -- nothing"), D("statement"), sync]]],
   [

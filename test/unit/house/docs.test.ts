@@ -100,7 +100,7 @@ it("the README begins with the two commands, and every npm script it or another 
   match(readme, /^npm ci && npm test$/m)
   const { scripts } = JSON.parse(read("package.json")) as { scripts: Record<string, string> }
   const named = documents.flatMap((path) => [
-    ...[...read(path).matchAll(/\bnpm run ([a-z][a-z:]*)/g)].map(([, name = ""]) => name),
+    ...[...read(path).matchAll(/\bnpm run ([a-z][a-z:-]*[a-z])/g)].map(([, name = ""]) => name),
     ...[...read(path).matchAll(/\bnpm (start|test)\b/g)].map(([, name = ""]) => name),
   ])
   deepEqual([...new Set(named)].filter((name) => !(name in scripts)).toSorted(), [])
