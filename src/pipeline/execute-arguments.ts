@@ -102,6 +102,7 @@ const grammarTypes: ReadonlySet<string> = new Set([
   "interval",
   "bit",
   "varbit",
+  "json",
 ])
 
 function namePart(sval: string): Ast {

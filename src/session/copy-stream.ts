@@ -43,25 +43,22 @@ export class CopyStream implements RowStream {
   async next(): Promise<RowBatch | undefined> {
     if (this.#isDone) return undefined
     const head = this.#head
-    this.#head = undefined
+    if (head !== undefined) {
+      // By itself, because PostgreSQL has sent it when the first row fails.
+      this.#head = undefined
+      return { bytes: head, rowCount: 0 }
+    }
     const batch = await this.#rows.take(Number.POSITIVE_INFINITY)
     if (batch === undefined) {
       this.#isDone = true
-      return { bytes: Buffer.concat([this.#bare(head), this.#tail()]), rowCount: 0 }
+      return { bytes: this.#tail(), rowCount: 0 }
     }
     const isFirst = this.#rowCount === 0
     this.#rowCount += batch.rowCount
     const bytes = copyRows(batch, this.#format)
     if (this.#format.kind === "binary" && isFirst)
       return { bytes: withBinaryHeader(bytes), rowCount: batch.rowCount }
-    return {
-      bytes: head === undefined ? bytes : Buffer.concat([head, bytes]),
-      rowCount: batch.rowCount,
-    }
-  }
-
-  #bare(head: Buffer | undefined): Buffer {
-    return head ?? Buffer.alloc(0)
+    return { bytes, rowCount: batch.rowCount }
   }
 
   #tail(): Buffer {

@@ -33,6 +33,8 @@ export class CursorRows {
   #isEnded = false
   #position = 0
   #lastBatch: RowBatch | undefined
+  /** A FETCH failed: none runs any more, also where a savepoint or WITH HOLD has saved the cursor (MarkPortalFailed, portalmem.c). */
+  isFailed = false
 
   constructor(source: ResultCursor, history: CursorHistory, memory: MemoryShare) {
     this.source = source
@@ -172,14 +174,29 @@ export class FetchedRows implements RowStream {
   #rowCount = 0
 
   constructor(rows: CursorRows, command: FetchCommand) {
+    if (rows.isFailed) throw cannotRun(command.cursor)
     this.#rows = rows
     this.#command = command
     this.description = command.isMove ? undefined : rows.description
     // Here and not at the first row: a way back that there is not must be refused before the description is sent.
-    this.#again = this.#plan()
+    try {
+      this.#again = this.#plan()
+    } catch (thrown) {
+      rows.isFailed = true
+      throw thrown
+    }
   }
 
   async next(): Promise<RowBatch | undefined> {
+    try {
+      return await this.#next()
+    } catch (thrown) {
+      this.#rows.isFailed = true
+      throw thrown
+    }
+  }
+
+  async #next(): Promise<RowBatch | undefined> {
     const again = this.#again
     if (again !== undefined) {
       this.#again = undefined
@@ -256,6 +273,14 @@ export class FetchedRows implements RowStream {
   [Symbol.dispose](): void {
     // The cursor stays open: what was not fetched is the next FETCH's.
   }
+}
+
+function cannotRun(name: string): GatewayError {
+  return new GatewayError({
+    sqlState: SqlState.ObjectNotInPrerequisiteState,
+    reason: "cursor_position",
+    message: `portal "${name}" cannot be run`,
+  })
 }
 
 /** PostgreSQL's answer to a backward FETCH on a cursor that cannot scroll. */

@@ -115,6 +115,9 @@ function boundRequest(request: RunRequest, call: ExecuteCall, types: readonly nu
   const { class: statementClass } = request.statement
   const isRead = statementClass.kind === "read"
   const isUnknown = !isRead && statementClass.kind !== "session"
+  // Of a statement without parameters PostgreSQL does not look at the arguments (ExecuteQuery, prepare.c).
+  if (!isUnknown && types.length === 0)
+    return { request: { ...request, parameters: noParameters }, values: [], missing: [] }
   if (!isUnknown && call.arguments.length !== types.length)
     throw new GatewayError({
       sqlState: SqlState.SyntaxError,

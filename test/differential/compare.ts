@@ -156,9 +156,9 @@ export function summaryOf(answer: Buffer): string {
   let summary = "command"
   for (const message of messagesOf(answer)) {
     if (message.type === "E") return fieldsOf(message.body).get("C") ?? "no code"
-    if (message.type === "D") summary = "rows"
+    if (message.type === "D" || message.type === "d") summary = "rows"
     const isResult =
-      message.type === "T" || /^(SELECT|FETCH) /.test(message.body.toString("latin1"))
+      message.type === "T" || /^(SELECT|FETCH|COPY) /.test(message.body.toString("latin1"))
     if (isResult && summary === "command") summary = "empty result"
   }
   return summary

@@ -1,4 +1,5 @@
 import { QueryGenerator } from "./query-generator.ts"
+import { copied, type MakeRead, preparedBySql, scrolled } from "./query-generator-language.ts"
 import type { Exchange, Flow, Step } from "./query-generator-messages.ts"
 import { Parameters } from "./query-generator-parameters.ts"
 import type { Random } from "./query-generator-random.ts"
@@ -45,6 +46,9 @@ export class FlowGenerator {
     this.#reads = new QueryGenerator(random)
   }
 
+  readonly #read: MakeRead = (parameters) =>
+    parameters === undefined ? this.#text() : this.#reads.read({ isBare: false, parameters }).sql
+
   next(): Flow {
     const [name, exchanges] = this.#random.weighted<() => [string, Exchange[]]>([
       [30, () => ["simple", this.#simple()]],
@@ -55,6 +59,9 @@ export class FlowGenerator {
       [4, () => ["pipeline", this.#pipeline()]],
       [8, () => ["transaction", this.#transaction()]],
       [4, () => ["cursor", this.#cursor()]],
+      [4, () => ["sql-prepared", preparedBySql(this.#random, this.#read)]],
+      [4, () => ["copy", copied(this.#random, this.#read)]],
+      [4, () => ["scroll", scrolled(this.#random, this.#read)]],
       [5, () => ["errors", this.#errors()]],
       [5, () => ["multi", this.#multi()]],
       [2, () => ["session", this.#session()]],

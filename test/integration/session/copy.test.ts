@@ -108,6 +108,13 @@ const cases: readonly (readonly [title: string, exchanges: readonly Exchange[]])
     ),
   ],
   [
+    "a first row that fails, with and without a header in front",
+    ["", "(FORMAT csv, HEADER)", "(FORMAT text, HEADER)", "(FORMAT binary)"].map(
+      (options) =>
+        `COPY (SELECT 1 / (id - 1) AS x FROM lab.items ORDER BY id) TO STDOUT ${options}`,
+    ),
+  ],
+  [
     "no columns",
     [
       "COPY (SELECT FROM lab.items LIMIT 2) TO STDOUT",

@@ -320,6 +320,28 @@ const cases: readonly (readonly [title: string, exchanges: readonly Exchange[]])
     [`BEGIN; ${declare("c", ten)}; FETCH 2 FROM c; MOVE 2 FROM c; FETCH 1 FROM c; CLOSE c; COMMIT`],
   ],
   [
+    "none runs any more after a FETCH that failed, also where the cursor is still there",
+    [
+      "BEGIN",
+      "DECLARE h NO SCROLL CURSOR WITH HOLD FOR VALUES (1), (2), (3)",
+      "DECLARE n NO SCROLL CURSOR FOR VALUES (1), (2), (3)",
+      "FETCH 1 FROM n",
+      "SAVEPOINT s",
+      "FETCH BACKWARD 1 FROM n",
+      "ROLLBACK TO s",
+      "FETCH 1 FROM n",
+      "ROLLBACK TO s",
+      "MOVE 0 FROM n",
+      "ROLLBACK TO s",
+      "COMMIT",
+      "FETCH 2 FROM h",
+      "FETCH PRIOR FROM h",
+      "FETCH NEXT FROM h",
+      "FETCH 0 FROM h",
+      "CLOSE h",
+    ],
+  ],
+  [
     "two in turns under one snapshot",
     [
       "BEGIN ISOLATION LEVEL REPEATABLE READ",

@@ -42,10 +42,28 @@ const cases: readonly (readonly [title: string, exchanges: readonly Exchange[]])
     ],
   ],
   [
+    "arguments of types that the grammar has words for",
+    [
+      "PREPARE p(json, jsonb, float4, interval, varchar, bit) AS SELECT $1, $2, $3, $4, $5, $6",
+      "EXECUTE p('{}'::json, '{}'::jsonb, '-0'::float4, interval '1 day', 'x'::varchar(3), '1'::bit)",
+      "EXECUTE p(json '[1]', to_jsonb(1), 1 + 1, '1 day'::interval * 2, 'a' || 'b', '0'::bit)",
+    ],
+  ],
+  [
     "a division by zero in an argument",
     ["PREPARE p(int) AS SELECT $1", "EXECUTE p(1/0)", "EXECUTE p(1)"],
   ],
   ["a sub-select as argument", ["PREPARE p(int) AS SELECT $1", "EXECUTE p((SELECT 1))"]],
+  [
+    "arguments of a statement without parameters, which nobody looks at",
+    [
+      "PREPARE p AS SELECT 1 AS one",
+      "EXECUTE p(1, 'x')",
+      "EXECUTE p(nothing)",
+      [parse("EXECUTE p(2)", { types: [23] }), bind({ values: ["7"] }), execute(), sync],
+      "EXECUTE p((SELECT 1))",
+    ],
+  ],
   ["too few and too many", [byId, "EXECUTE p", "EXECUTE p(1, 2)", "EXECUTE p(1)"]],
   ["a name twice", [byId, byId, "EXECUTE p(1)"]],
   ["no such statement", ["EXECUTE nothing", "DEALLOCATE nothing", "EXPLAIN EXECUTE nothing"]],
