@@ -1,74 +1,36 @@
 import type { Socket } from "node:net"
 import { type GatewayError, toGatewayError } from "../core/errors.ts"
-import { AbortScope } from "../pipeline/abort-scope.ts"
-import {
-  errorFields,
-  errorResponse,
-  parameterStatus,
-  readyForQuery,
-  type TransactionStatus,
-} from "../wire/backend-messages.ts"
+import { parameterStatus } from "../wire/backend-messages.ts"
 import type { FrameSplitter } from "../wire/frame-splitter.ts"
-import { decodeFrontend } from "../wire/frontend-decoder.ts"
-import type { FrontendMessage } from "../wire/frontend-messages.ts"
 import type { Backend, BackendActivity } from "./backend.ts"
-import { activityOf } from "./backend-activity.ts"
 import type { ClosingSockets } from "./closing-sockets.ts"
-import { Delivery, outcomeOf } from "./delivery.ts"
-import { DirectSession } from "./direct/direct-session.ts"
-import { needsDirect } from "./direct/needs-direct.ts"
-import { openDirect } from "./direct/open.ts"
-import { ExtendedQuery } from "./extended-query.ts"
+import { Conversation } from "./conversation.ts"
 import { probeHalfOpen } from "./half-open-probe.ts"
-import { checkStillValid } from "./identify.ts"
-import { NamedObjects } from "./named-objects.ts"
 import { Output } from "./output.ts"
-import { type Phase, phaseAfter, phaseAfterError, step } from "./phases.ts"
-import { ReportedSettings } from "./reported-settings.ts"
-import {
-  cancelledByClient,
-  clientGone,
-  functionCallRefused,
-  idleTooLong,
-  shuttingDown,
-  terminatedByAdministrator,
-} from "./session-errors.ts"
+import { clientGone, shuttingDown, terminatedByAdministrator } from "./session-errors.ts"
 import type { SessionEvents, SessionInit } from "./session-init.ts"
 import { MemoryShare } from "./session-memory.ts"
-import { type SessionOrigin, SessionState } from "./session-state.ts"
-import { simpleQuery } from "./simple-query.ts"
-import { SqlCursors } from "./sql-cursors.ts"
-import { SessionTransaction } from "./transaction.ts"
-
-const terminateType = 0x58
-
-/** Query, Parse, Bind and FunctionCall: what asks something new on a connection that is forwarded. */
-const questionTypes: ReadonlySet<number> = new Set([0x51, 0x50, 0x42, 0x46])
+import type { SessionLimits, SessionOrigin } from "./session-state.ts"
 
 /** Messages, and bytes of them, that one session handles before the others have their turn: about a millisecond of hits. */
 const turnMessagesMax = 64
 const turnBytesMax = 64 * 1024
 
 /**
- * One authenticated connection, from its first ReadyForQuery to its end. Messages are handled one after another in the
- * order they came; what a message needs to wait for stops the next one, not the event loop. Everything that one turn of the
- * event loop produces is written at once.
+ * One authenticated connection, from its first ReadyForQuery to its end: the life of its socket. Input is taken in turns,
+ * bounded while a statement runs or the client does not read; messages are handed one after another, in the order they came,
+ * to the {@link Conversation}, which knows what they mean. What a message needs to wait for stops the next one, not the event
+ * loop. Everything that one turn of the event loop produces is written at once.
  */
 export class Session implements Backend {
   readonly #socket: Socket
   readonly #splitter: FrameSplitter
-  readonly #state: SessionState
   readonly #output: Output
-  readonly #delivery: Delivery
-  readonly #objects: NamedObjects
-  readonly #extended: ExtendedQuery
+  readonly #memory: MemoryShare
+  readonly #conversation: Conversation
+  readonly #limits: SessionLimits
   readonly #events: SessionEvents
-  readonly #reported: ReportedSettings
   readonly #closing: ClosingSockets
-  /** From the first write on: the connection of the session's own that messages are forwarded to. */
-  #direct: DirectSession | undefined
-  readonly #startedMs = Date.now()
-  #phase: Phase = "ready"
   /** Waiting: for a statement, for the client to read, or for its next turn. */
   #isBusy = false
   #isStatementRunning = false
@@ -78,42 +40,33 @@ export class Session implements Backend {
   #isClosed = false
 
   constructor(init: SessionInit) {
-    const { socket, settings, limits } = init
-    this.#socket = socket
+    this.#socket = init.socket
     this.#splitter = init.splitter
+    this.#limits = init.limits
     this.#events = init.events
     this.#closing = init.closing
-    const memory = new MemoryShare(init.memory)
-    this.#output = new Output(socket, limits.outputBytesMax, memory)
-    this.#objects = new NamedObjects(limits.namedObjectsMax, memory)
-    this.#state = new SessionState(init.origin, {
-      objects: this.#objects,
-      settings,
-      transaction: new SessionTransaction(settings),
-      cursors: new SqlCursors(limits.namedObjectsMax),
-      limits,
-      memory,
+    this.#memory = new MemoryShare(init.memory)
+    this.#output = new Output(init.socket, init.limits.outputBytesMax, this.#memory)
+    this.#conversation = new Conversation(init, {
+      output: this.#output,
+      memory: this.#memory,
+      host: {
+        ready: (isInTransaction) => this.#armIdleTimeout(isInTransaction),
+        atRest: () => this.#onRest(),
+        over: () => this.#close(),
+      },
     })
-    this.#delivery = new Delivery(this.#output, {
-      warehouse: init.origin.rooms.warehouse,
-      onStatement: (report, end) => this.#events.statementFinished(report, end),
-      minLevel: () => settings.get("client_min_messages"),
-    })
-    const reportsPath = init.origin.rooms.serverFacts().parameters.has("search_path")
-    this.#reported = new ReportedSettings(settings, reportsPath)
-    this.#extended = new ExtendedQuery(this.#state, this.#objects, this.#delivery)
   }
 
   /** Takes the socket over from the login, with what the client may have sent behind its last message. */
   start(greeting: readonly Buffer[]): void {
     for (const message of greeting) this.#output.write(message)
-    this.#state.transaction.beginImplicit()
     this.#socket.on("data", (chunk: Buffer) => this.#onData(chunk))
     this.#socket.on("end", () => this.#onEnd())
     this.#socket.on("error", () => this.#onClose())
     this.#socket.on("close", () => this.#onClose())
     this.#socket.on("timeout", () => this.#onIdleTimeout())
-    this.#ready()
+    this.#conversation.begin()
     this.#output.flush()
     this.#drain()
     // It may have gone while its startup settings were checked, and tells nobody again.
@@ -126,12 +79,8 @@ export class Session implements Backend {
     return this.#isBusy
   }
 
-  /** A cancel that finds no statement running is for the past: it must not hit the next one. */
   cancelByClient(): void {
-    this.#direct?.cancel()
-    if (!this.#isStatementRunning || this.#direct !== undefined) return
-    this.#events.cancelled("client")
-    this.#state.abort.abort(cancelledByClient())
+    this.#conversation.cancelByClient(this.#isStatementRunning)
   }
 
   terminateByAdministrator(): void {
@@ -139,23 +88,25 @@ export class Session implements Backend {
   }
 
   get origin(): SessionOrigin {
-    return this.#state.origin
+    return this.#conversation.state.origin
   }
 
   get activity(): BackendActivity {
-    return activityOf(this.#state, this.#delivery, this.#startedMs)
+    return this.#conversation.activity
   }
 
   /** Shutdown: an idle session ends now, a busy one after its statement. */
   drain(): void {
     this.#isDraining = true
-    if (this.#isAtRest) this.#end(shuttingDown())
+    const { isDirect, isAwaitingWarehouse, isInTransaction } = this.#conversation
+    const isRunning = isDirect ? isAwaitingWarehouse : this.#isBusy
+    if (!isRunning && !isInTransaction) this.#conversation.end(shuttingDown())
   }
 
-  /** Nothing runs, and no transaction is open. */
-  get #isAtRest(): boolean {
-    if (this.#direct !== undefined) return this.#direct.isIdle && this.#direct.status === "I"
-    return !this.#isBusy && !this.#state.transaction.isExplicit
+  #onRest(): void {
+    // Before the first write, what the client sent before it closed its side may still wait in the splitter.
+    if (this.#hasEnded && this.#conversation.isDirect) this.#close()
+    else if (this.#isDraining) this.#conversation.end(shuttingDown())
   }
 
   /** The end of patience: whatever still runs is cancelled. */
@@ -164,8 +115,8 @@ export class Session implements Backend {
   }
 
   #terminate(reason: GatewayError): void {
-    this.#state.abort.abort(reason)
-    this.#end(reason)
+    this.#conversation.state.abort.abort(reason)
+    this.#conversation.end(reason)
   }
 
   #onData(chunk: Buffer): void {
@@ -174,7 +125,7 @@ export class Session implements Backend {
       if (this.#isBusy) this.#boundPending()
       else this.#drain()
     } catch (thrown) {
-      this.#end(toGatewayError(thrown))
+      this.#conversation.end(toGatewayError(thrown))
       return
     }
     this.#countInput()
@@ -182,25 +133,25 @@ export class Session implements Backend {
 
   /** A client that pipelines while a statement runs is read up to a bound, so that its closing is noticed meanwhile. */
   #boundPending(): void {
-    const { pendingBytesMax, pendingChunksMax } = this.#state.limits
+    const { pendingBytesMax, pendingChunksMax } = this.#limits
     const { pendingBytes, pendingChunks } = this.#splitter
     if (pendingBytes > pendingBytesMax || pendingChunks > pendingChunksMax) this.#socket.pause()
   }
 
   /** What is unread is the beginning of a message, or waits behind a statement. */
   #countInput(): void {
-    if (this.#phase === "closed") return
+    if (this.#conversation.isClosed) return
     try {
-      this.#state.memory.input(this.#splitter.pendingBytes)
+      this.#memory.input(this.#splitter.pendingBytes)
     } catch (thrown) {
-      this.#end(toGatewayError(thrown))
+      this.#conversation.end(toGatewayError(thrown))
     }
   }
 
   #drain(): void {
     let messagesLeft = turnMessagesMax
     let bytesLeft = turnBytesMax
-    while (!this.#isBusy && this.#phase !== "closed") {
+    while (!this.#isBusy && !this.#conversation.isClosed) {
       if (this.#output.isFull) {
         this.#wait(this.#output.drained())
         break
@@ -224,9 +175,9 @@ export class Session implements Backend {
     if (!this.#isBusy) {
       this.#output.flush()
       // A batch that waits for its Sync may hold a lease, as a transaction may.
-      if (this.#phase === "extended" && this.#direct === undefined) this.#armIdleTimeout(true)
+      if (this.#conversation.isInBatch) this.#armIdleTimeout(true)
     }
-    if (this.#hasEnded && !this.#isBusy && this.#direct?.isIdle !== false) this.#close()
+    if (this.#hasEnded && !this.#isBusy && !this.#conversation.isAwaitingWarehouse) this.#close()
   }
 
   #wait(pending: Promise<void>): void {
@@ -236,8 +187,8 @@ export class Session implements Backend {
       (thrown: unknown) => {
         this.#isBusy = false
         this.#isStatementRunning = false
-        this.#end(toGatewayError(thrown))
-        this.#release()
+        this.#conversation.end(toGatewayError(thrown))
+        this.#conversation.release()
       },
     )
   }
@@ -245,8 +196,8 @@ export class Session implements Backend {
   #resume(): void {
     this.#isBusy = false
     this.#isStatementRunning = false
-    if (this.#phase === "closed") {
-      this.#release()
+    if (this.#conversation.isClosed) {
+      this.#conversation.release()
       return
     }
     if (this.#socket.isPaused()) this.#socket.resume()
@@ -254,260 +205,61 @@ export class Session implements Backend {
     this.#countInput()
   }
 
-  /** Handles the next message that is whole. Protocol violations that leave no way to go on are thrown. */
+  /** Hands the next message that is whole over. */
   #next(): undefined | Promise<void> | "nothing" {
     try {
       if (!this.#splitter.next()) return "nothing"
     } catch (thrown) {
-      this.#end(toGatewayError(thrown))
+      this.#conversation.end(toGatewayError(thrown))
       return undefined
     }
-    const { type, bytes, start, end } = this.#splitter
-    // While COPY FROM STDIN waits for data, the server has something to say of a Terminate, too.
-    const isLeaving = type === terminateType && this.#direct?.isWaitingForClient !== true
-    if (this.#direct !== undefined && !isLeaving) return this.#forward(this.#direct)
-    let message: FrontendMessage
-    try {
-      message = decodeFrontend(type, bytes, start, end)
-    } catch (thrown) {
-      return this.#onUndecodable(type, toGatewayError(thrown))
-    }
-    if (step(this.#phase, message) === "discard") return undefined
-    this.#phase = phaseAfter(this.#phase, message)
-    let pending: void | Promise<void>
-    try {
-      pending = this.#state.mayWrite ? this.#handleOrForward(message) : this.#handle(message)
-    } catch (thrown) {
-      return this.#fail(message, thrown)
-    }
-    if (pending === undefined) return undefined
-    return pending.catch((thrown: unknown) => this.#fail(message, thrown))
-  }
-
-  /** The frame that the splitter has found, to the warehouse. */
-  #forward(direct: DirectSession): undefined | Promise<void> {
-    const { type, bytes, start, end } = this.#splitter
-    if (questionTypes.has(type)) {
-      const { identity, rooms } = this.#state.origin
-      try {
-        checkStillValid(identity, rooms.wallMs)
-      } catch (thrown) {
-        this.#end(toGatewayError(thrown))
-        return undefined
-      }
-    }
-    return direct.take(type, bytes, start, end)
-  }
-
-  #handleOrForward(message: FrontendMessage): void | Promise<void> {
-    const needs = needsDirect(message, this.#state, this.#objects)
-    if (needs === false) return this.#handle(message)
-    if (needs === true) return this.#goDirect()
-    return needs.then((isDirect) => (isDirect ? this.#goDirect() : this.#handle(message)))
-  }
-
-  /** The session leaves its virtual life: what it has goes with it, and the message that needed it is the first one forwarded. */
-  async #goDirect(): Promise<void> {
-    await this.#extended.settle()
-    const connection = await openDirect(this.#state, this.#objects)
-    const direct = new DirectSession({
-      connection,
-      state: this.#state,
-      output: this.#output,
-      status: this.#state.transaction.status,
-      events: {
-        ready: (status) => this.#onDirectReady(status),
-        ended: (error) => this.#onDirectEnded(error),
-        statementFinished: (report, end) => this.#events.statementFinished(report, end),
-      },
-    })
-    this.#release()
-    this.#objects.closeAllPrepared()
-    if (this.#phase === "closed") {
-      direct.close()
-      return
-    }
-    this.#direct = direct
-    void direct.run()
-    await this.#forward(direct)
-  }
-
-  #onDirectReady(status: TransactionStatus): void {
-    if (this.#phase === "closed") return
-    this.#armIdleTimeout(status !== "I")
-    if ((this.#isDraining || this.#hasEnded) && this.#isAtRest) this.#endDrained()
-  }
-
-  #endDrained(): void {
-    if (this.#hasEnded) this.#close()
-    else this.#end(shuttingDown())
-  }
-
-  #onDirectEnded(error: GatewayError | undefined): void {
-    if (error === undefined) this.#close()
-    else this.#end(error)
-  }
-
-  #handle(message: FrontendMessage): void | Promise<void> {
-    switch (message.kind) {
-      case "Query": {
-        this.#extended.forget()
-        // A simple Query uses, and so replaces, the unnamed statement and portal (PostgreSQL manual, 54.2.3).
-        this.#objects.closePrepared("")
-        this.#objects.closePortal("")
-        const pending = simpleQuery(message.sql, this.#state, this.#delivery)
-        return pending === undefined ? this.#ready() : pending.then(() => this.#ready())
-      }
-      case "Parse":
-        return this.#extended.parse(message)
-      case "Bind":
-        return this.#extended.bind(message)
-      case "Describe":
-        return this.#extended.describe(message)
-      case "Execute":
-        return this.#extended.execute(message)
-      case "Close":
-        return this.#extended.close(message)
-      case "Flush":
-        return this.#extended.settle()
-      case "Sync":
-        return this.#sync()
-      case "Terminate":
-        this.#phase = "closed"
-        this.#close()
-        return undefined
-      case "FunctionCall":
-        throw functionCallRefused()
-      case "CopyData":
-      case "CopyDone":
-      case "CopyFail":
-        // Outside COPY these are read and dropped (PostgreSQL manual, 54.2.6).
-        return undefined
-    }
-  }
-
-  #sync(): void | Promise<void> {
-    const finish = (): void => {
-      this.#state.transaction.endImplicit()
-      this.#state.transaction.beginImplicit()
-      this.#ready()
-    }
-    const pending = this.#extended.settle()
-    return pending === undefined ? finish() : pending.then(finish)
-  }
-
-  /** ReadyForQuery, with what has changed before it, and a fresh start for the next statement. */
-  #ready(): void {
-    const { transaction } = this.#state
-    if (!transaction.isExplicit) {
-      this.#objects.closePortals()
-      transaction.beginImplicit()
-    }
-    this.#reported.report(this.#output)
-    this.#output.write(readyForQuery(transaction.status))
-    if (this.#state.abort.isAborted || this.#state.abort.isUsed)
-      this.#state.abort = new AbortScope()
-    this.#armIdleTimeout(transaction.isExplicit)
-    if (this.#isDraining && !transaction.isExplicit) this.#end(shuttingDown())
+    return this.#conversation.take(this.#splitter)
   }
 
   #armIdleTimeout(isInTransaction: boolean): void {
-    const { idleSessionTimeoutMs, idleInTransactionTimeoutMs } = this.#state.limits
+    const { idleSessionTimeoutMs, idleInTransactionTimeoutMs } = this.#limits
     const timeoutMs = isInTransaction ? idleInTransactionTimeoutMs : idleSessionTimeoutMs
     if (this.#socket.timeout !== timeoutMs && (timeoutMs > 0 || this.#socket.timeout))
       this.#socket.setTimeout(timeoutMs)
   }
 
   #onIdleTimeout(): void {
-    if (this.#isBusy || this.#phase === "closed" || this.#direct?.isIdle === false) return
-    const status = this.#direct?.status ?? this.#state.transaction.status
-    this.#end(idleTooLong(status !== "I" || this.#phase !== "ready"))
-  }
-
-  /** One error of one message: told to the client, and the rest of the batch skipped. */
-  #fail(message: FrontendMessage, thrown: unknown): undefined {
-    const error = toGatewayError(thrown)
-    this.#extended.forget()
-    this.#delivery.end(outcomeOf(error), error)
-    // What ran when the session ended fails after it: the phase stays closed, so that what it holds is given back.
-    if (this.#phase === "closed") return undefined
-    if (error.severity === "FATAL") {
-      this.#end(error)
-      return undefined
-    }
-    this.#state.transaction.fail()
-    if (!this.#state.transaction.isExplicit) this.#state.cursors.rollback()
-    this.#output.write(errorResponse(errorFields(error)))
-    this.#phase = phaseAfterError(message)
-    if (this.#phase === "ready") this.#ready()
-    return undefined
-  }
-
-  /** A malformed body in a sound frame. PostgreSQL answers in the phase that the message's type would have led to. */
-  #onUndecodable(type: number, error: GatewayError): undefined {
-    if (error.severity === "FATAL") {
-      this.#end(error)
-      return undefined
-    }
-    if (this.#phase === "skipping") return undefined
-    const meant: FrontendMessage =
-      type === 0x51 ? { kind: "Query", sql: "" } : { kind: type === 0x53 ? "Sync" : "Flush" }
-    this.#fail(meant, error)
-    return undefined
+    const { isClosed, isAwaitingWarehouse } = this.#conversation
+    if (!this.#isBusy && !isClosed && !isAwaitingWarehouse) this.#conversation.endIdle()
   }
 
   /** The client will send nothing more. What it asked for before is still answered if it listens. */
   #onEnd(): void {
     this.#hasEnded = true
-    const isBusy = this.#isBusy || this.#direct?.isIdle === false
-    if (!isBusy || this.#direct?.isWaitingForClient === true) {
+    const conversation = this.#conversation
+    const isRunning = (): boolean => this.#isBusy || conversation.isAwaitingWarehouse
+    if (!isRunning() || conversation.isAwaitingClient) {
       this.#close()
       return
     }
     // A message that every client may get at any time (PostgreSQL manual, 54.2.7): a closed socket fails on it.
-    const message = parameterStatus("client_encoding", this.#state.settings.get("client_encoding"))
-    probeHalfOpen(this.#socket, message, () => this.#isBusy || this.#direct?.isIdle === false)
+    const encoding = conversation.state.settings.get("client_encoding")
+    probeHalfOpen(this.#socket, parameterStatus("client_encoding", encoding), isRunning)
   }
 
   #onClose(): void {
     if (this.#isBusy) {
       this.#events.cancelled("closed_socket")
-      this.#state.abort.abort(clientGone())
+      this.#conversation.state.abort.abort(clientGone())
     }
     this.#close()
   }
 
-  /** Ends the session with a FATAL error. */
-  #end(error: GatewayError): void {
-    if (this.#phase === "closed") return
-    if (error.reason === "invariant_violation") this.#events.failed(error)
-    this.#delivery.end(outcomeOf(error), error)
-    this.#output.write(errorResponse(errorFields(error, { severity: "FATAL" })))
-    this.#phase = "closed"
-    this.#close()
-  }
-
   #close(): void {
-    this.#phase = "closed"
     if (this.#isClosed) return
     this.#isClosed = true
+    this.#conversation.close()
     this.#output.flush()
     this.#output.close()
     this.#closing.end(this.#socket)
-    this.#direct?.close()
     // What a running statement uses is given back when it has ended, which the cancel before brings about.
-    if (!this.#isBusy) this.#release()
+    if (!this.#isBusy) this.#conversation.release()
     this.#events.closed()
-  }
-
-  /** Gives back everything that may hold a lease. */
-  #release(): void {
-    this.#objects.closePortals()
-    this.#state.cursors.close(undefined)
-    this.#state.scope?.end().catch((thrown: unknown) => this.#events.failed(toGatewayError(thrown)))
-    this.#state.scope = undefined
-    this.#objects.closeAllPrepared()
-    this.#state.memory.release()
   }
 }
 
