@@ -18,8 +18,8 @@ import { type CteScope, openWith, relationOf } from "./relations.ts"
  * - `data`: rows of relations that the statement names;
  * - `definition`: relations that it names are made, changed or dropped;
  * - `session`: nothing that others see (LISTEN, LOCK TABLE, ANALYZE, a setting);
- * - `code`: what it does is not in its text (functions, DO, CALL, types, rules, triggers);
- * - `server`: beyond the data: files, roles, databases, the server's configuration.
+ * - `code`: what it does is not in its text (functions, DO, CALL, types, rules, triggers, roles);
+ * - `server`: beyond the data: files, other servers, the server's configuration.
  */
 export type WriteKind = "data" | "definition" | "session" | "code" | "server"
 
@@ -84,23 +84,11 @@ const sessionStatements: ReadonlySet<string> = new Set([
   "TransactionStmt",
 ])
 
-/** Files of the server, roles, databases, replication: no gateway's business, whoever asks. */
+/** Files and programs of the server, its configuration, other servers: no gateway's business, whoever asks. */
 const serverStatements: ReadonlySet<string> = new Set([
   "AlterSystemStmt",
   "LoadStmt",
   "CheckPointStmt",
-  "CreateRoleStmt",
-  "AlterRoleStmt",
-  "AlterRoleSetStmt",
-  "DropRoleStmt",
-  "GrantRoleStmt",
-  "ReassignOwnedStmt",
-  "DropOwnedStmt",
-  "CreatedbStmt",
-  "DropdbStmt",
-  "AlterDatabaseStmt",
-  "AlterDatabaseSetStmt",
-  "AlterDatabaseRefreshCollStmt",
   "CreateTableSpaceStmt",
   "DropTableSpaceStmt",
   "AlterTableSpaceOptionsStmt",

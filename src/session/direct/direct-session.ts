@@ -81,6 +81,7 @@ export class DirectSession {
   #hasFailed = false
   /** Resolves when the warehouse may be sent to again: while it is asked something of our own. */
   #pause: Promise<void> | undefined
+  #cancelling: Promise<void> | undefined
   #room: (() => void) | undefined
   #timer: NodeJS.Timeout | undefined
   #isOutOfTime = false
@@ -124,9 +125,15 @@ export class DirectSession {
     return this.#cycles.isCopyIn
   }
 
-  /** Cancels what runs; harmless when nothing does. */
+  /**
+   * Cancels what runs; harmless when nothing does. What the client sends after its request must not be hit by it: it waits
+   * until no signal is under way any more.
+   */
   cancel(): void {
-    if (!this.isIdle) void this.#connection.cancel()
+    if (this.isIdle || this.#cancelling !== undefined) return
+    this.#cancelling = this.#connection.cancel().finally(() => {
+      this.#cancelling = undefined
+    })
   }
 
   close(): void {
@@ -139,7 +146,7 @@ export class DirectSession {
 
   /** One whole message of the client's; Terminate is the session's own. A promise where the next one must wait. */
   take(type: number, bytes: Buffer, start: number, end: number): undefined | Promise<void> {
-    const waits = this.#pause ?? this.#untilRoom()
+    const waits = this.#pause ?? this.#cancelling ?? this.#untilRoom()
     if (waits !== undefined) return waits.then(() => this.take(type, bytes, start, end))
     const frame = bytes.subarray(start - 5, end)
     switch (type) {

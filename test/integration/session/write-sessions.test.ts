@@ -363,6 +363,25 @@ describe("sessions that may write", () => {
     writer.destroy()
   })
 
+  it("a cancel never hits what its client sends after it", async () => {
+    const client = await as("writer")
+    await ask(client, "CREATE TEMP TABLE t (n int)")
+    for (let round = 0; round < 40; round += 1) {
+      client.send(query("COPY t FROM STDIN"))
+      await client.readUntil("G")
+      const cancelled = client.cancel()
+      client.send(copyFail("given up"))
+      equal(errors(await client.readUntilReady()).length, 1)
+      await cancelled
+      deepEqual(
+        await ask(client, "SELECT count(*) FROM t, pg_sleep(0.02)"),
+        [["0"]],
+        `round ${round}`,
+      )
+    }
+    client.destroy()
+  })
+
   it("a refused statement fails its batch and its transaction like any other error, and nothing of it is run", async () => {
     const client = await as("loader")
     await ask(client, "CREATE TEMP TABLE t (n int)")

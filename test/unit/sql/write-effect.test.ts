@@ -61,10 +61,11 @@ const cases: readonly (readonly [sql: string, expected: string])[] = [
   ["PREPARE TRANSACTION 'x'", "code * +"],
   ["COMMIT PREPARED 'x'", "code * +"],
   ["ALTER SYSTEM SET work_mem = '1MB'", "server"],
-  ["CREATE ROLE x", "server"],
-  ["GRANT a TO b", "server"],
+  ["CREATE ROLE x", "code * +"],
+  ["GRANT a TO b", "code * +"],
   ["LOAD 'x'", "server"],
-  ["CREATE DATABASE d", "server"],
+  ["CREATE TABLESPACE t LOCATION '/tmp'", "server"],
+  ["CREATE DATABASE d", "code * +"],
 ]
 
 describe("writeEffect", () => {
