@@ -41,6 +41,8 @@ export type SessionCommand =
       readonly name: string
       /** Values as PostgreSQL's VariableSetStmt has them, in order; undefined = DEFAULT. */
       readonly values: readonly string[] | undefined
+      /** Which of them are numbers: what quotes names leaves those as they are. */
+      readonly numbers: readonly number[]
       readonly isLocal: boolean
     }
   | {
@@ -93,7 +95,7 @@ export type BackendSignal = {
     | { readonly kind: "activity"; readonly conditions: readonly ActivityCondition[] }
 }
 
-/** EXECUTE as written: argument trees in order. */
+/** EXECUTE as written: argument trees in order, whose locations are characters from 1 in the client's whole text. */
 export type ExecuteCall = {
   readonly name: string
   readonly arguments: readonly Ast[]
@@ -166,6 +168,8 @@ export type ReadTraits = {
   readonly parameterCount: number
   /** Least number below parameterCount that the text does not use: nothing tells its type; 0 when all are used. */
   readonly parameterGap: number
+  /** `$0`: parameters are counted from 1. */
+  readonly usesParameterZero: boolean
 }
 
 /**
@@ -189,7 +193,7 @@ export type StatementClass =
   | {
       readonly kind: "prepare"
       readonly name: string
-      /** Trees of the type names declared, in order. */
+      /** Trees of the type names declared, in order; locations as those of an {@link ExecuteCall}. */
       readonly types: readonly Ast[]
       readonly query: Statement
     }

@@ -76,10 +76,13 @@ async function answerWithNewCatalog(question: Question, rooms: Rooms): Promise<A
 
 /** A simple query cannot carry parameters. */
 function isUnbound({ parameters }: Question, plan: Plan): boolean {
-  return plan.traits !== undefined && parameters.values.length < plan.traits.parameterCount
+  const { traits } = plan
+  if (traits === undefined) return false
+  return parameters.values.length < traits.parameterCount || traits.usesParameterZero
 }
 
-function undefinedParameter(statement: Statement): GatewayError {
+/** `there is no parameter $1`, at the place of the first that the statement uses. */
+export function undefinedParameter(statement: Statement): GatewayError {
   const first = firstParameter(statement)
   return new GatewayError({
     sqlState: SqlState.UndefinedParameter,

@@ -146,7 +146,9 @@ export class Authentication {
       return true
     }
     this.#phase = "proof"
-    const { mechanism, data } = decodeSaslInitialResponse(bytes, start, end)
+    const { mechanism, data } = decodeSaslInitialResponse(bytes, { start, end }, (name) =>
+      scram.checkMechanism(name),
+    )
     this.#answer(scram.begin(mechanism, data))
     return true
   }

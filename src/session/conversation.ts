@@ -24,7 +24,7 @@ import { ReportedSettings } from "./reported-settings.ts"
 import { cancelledByClient, functionCallRefused, idleTooLong } from "./session-errors.ts"
 import type { SessionEvents, SessionInit } from "./session-init.ts"
 import type { MemoryShare } from "./session-memory.ts"
-import { SessionState } from "./session-state.ts"
+import { endImplicitTransaction, SessionState } from "./session-state.ts"
 import { simpleQuery } from "./simple-query.ts"
 import { SqlCursors } from "./sql-cursors.ts"
 import { SessionTransaction } from "./transaction.ts"
@@ -130,7 +130,7 @@ export class Conversation {
 
   get isInTransaction(): boolean {
     return this.#direct === undefined
-      ? this.state.transaction.isExplicit
+      ? this.state.transaction.isExplicit || this.state.transaction.isPipelined
       : this.#direct.status !== "I"
   }
 
@@ -144,7 +144,7 @@ export class Conversation {
 
   /** The client has said nothing for too long. */
   endIdle(): void {
-    const status = this.#direct?.status ?? this.state.transaction.status
+    const status = this.#direct?.status ?? this.state.transaction.reportedStatus
     this.end(idleTooLong(status !== "I" || this.#phase !== "ready"))
   }
 
@@ -270,26 +270,30 @@ export class Conversation {
 
   #sync(): void | Promise<void> {
     const finish = (): void => {
-      this.state.transaction.endImplicit()
       this.state.transaction.beginImplicit()
       this.#ready()
     }
+    const end = (): void | Promise<void> => {
+      const ending = endImplicitTransaction(this.state)
+      return ending === undefined ? finish() : ending.then(finish)
+    }
     const pending = this.#extended.settle()
-    return pending === undefined ? finish() : pending.then(finish)
+    return pending === undefined ? end() : pending.then(end)
   }
 
   /** ReadyForQuery, with what has changed before it, and a fresh start for the next statement. */
   #ready(): void {
     const { transaction } = this.state
-    if (!transaction.isExplicit) {
+    const isOpen = transaction.isExplicit || transaction.isPipelined
+    if (!isOpen) {
       this.#objects.closePortals()
       transaction.beginImplicit()
     }
     this.#reported.report(this.#output)
-    this.#output.write(readyForQuery(transaction.status))
+    this.#output.write(readyForQuery(transaction.reportedStatus))
     if (this.state.abort.isAborted || this.state.abort.isUsed) this.state.abort = new AbortScope()
-    this.#host.ready(transaction.isExplicit)
-    if (!transaction.isExplicit) this.#host.atRest()
+    this.#host.ready(isOpen)
+    if (!isOpen) this.#host.atRest()
   }
 
   /** One error of one message: told to the client, and the rest of the batch skipped. */

@@ -23,6 +23,7 @@ import type {
 } from "../wire/frontend-messages.ts"
 import { changeFormats, checkResultFormats, columnCount } from "../wire/rows.ts"
 import { questionOf } from "./ask.ts"
+import { checkBinaryWidths } from "./binary-widths.ts"
 import { FetchedRows } from "./cursor-rows.ts"
 import type { Delivery } from "./delivery.ts"
 import { describeLocal } from "./describe-local.ts"
@@ -34,7 +35,12 @@ import {
   portalBytes,
   preparedBytes,
 } from "./named-objects.ts"
-import { checkParameterGap, parameterCountOf, parameterTypesOf } from "./parameter-types.ts"
+import {
+  askedStatement,
+  checkParameterGap,
+  parameterCountOf,
+  parameterTypesOf,
+} from "./parameter-types.ts"
 import { executedStatement } from "./prepare-command.ts"
 import { ResultCursor } from "./result-cursor.ts"
 import type { RunOutcome } from "./run-outcome.ts"
@@ -111,6 +117,7 @@ export class ExtendedQuery {
         formats: message.parameterFormats,
         values: message.values,
       }
+      checkBinaryWidths(parameters, message.portal)
       if (this.#state.cursors.find(message.portal) !== undefined) throw cursorExists(message.portal)
       this.#objects.addPortal({
         name: message.portal,
@@ -209,7 +216,9 @@ export class ExtendedQuery {
     const { output } = this.#delivery
     // A statement that returns rows cannot be described in a failed transaction; PostgreSQL lets the others be.
     this.#checkNotFailed(prepared.statement)
-    const { statement, types } = executedStatement(prepared, this.#state)
+    const executed = executedStatement(prepared, this.#state)
+    const { types } = executed
+    const statement = askedStatement(executed.statement)
     if (statement === undefined || !asksForData(statement)) {
       output.write(parameterDescription(parameterTypesOf(prepared)))
       this.#writeDescription(
@@ -233,10 +242,11 @@ export class ExtendedQuery {
     const send = (ready: Awaited<typeof described>): void => {
       // An EXECUTE has no parameters of its own.
       if (types === undefined) prepared.describedTypes = ready.parameterTypes
-      if (ready.rowDescription !== undefined)
+      const isCursor = executed.statement !== statement
+      if (ready.rowDescription !== undefined && !isCursor)
         prepared.describedColumns = columnCount(ready.rowDescription)
       output.write(parameterDescription(types === undefined ? ready.parameterTypes : []))
-      this.#writeDescription(ready.rowDescription)
+      this.#writeDescription(isCursor ? undefined : ready.rowDescription)
     }
     return described instanceof Promise ? described.then(send) : send(described)
   }
@@ -308,11 +318,13 @@ export class ExtendedQuery {
     if (rowsMax === 0 && run.cursor.isUntouched && this.#delivery.sendRows(run.outcome)) {
       run.cursor.finish()
       portal.isFinished = true
+      this.#executed(portal)
       return undefined
     }
     const wanted = rowsMax === 0 ? Number.POSITIVE_INFINITY : rowsMax
     const sent = run.cursor.send(this.#delivery.output, wanted)
     const finish = (rowCount: number): void => {
+      this.#executed(portal)
       // PostgreSQL suspends a portal whose limit was met exactly, without looking whether a row is left.
       if (rowCount === wanted && !portal.isFinished) {
         this.#delivery.output.write(portalSuspended)
@@ -322,6 +334,12 @@ export class ExtendedQuery {
       this.#delivery.complete(run.cursor, rowCount, run.outcome.remarks)
     }
     return typeof sent === "number" ? finish(sent) : sent.then(finish)
+  }
+
+  #executed({ prepared: { statement } }: Portal): void {
+    const command = statement?.class.kind === "session" ? statement.class.command : undefined
+    const isDiscardAll = command?.kind === "discard" && command.target === "all"
+    this.#state.transaction.executed(isDiscardAll || statement?.class.kind === "transaction")
   }
 
   /** A cursor of DECLARE is a portal: Execute hands out its next rows. */

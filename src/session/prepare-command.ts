@@ -7,6 +7,7 @@ import { describe } from "../pipeline/describe.ts"
 import {
   type ArgumentToEvaluate,
   argumentsQuery,
+  checkAssignable,
   constantArgument,
   typesQuery,
 } from "../pipeline/execute-arguments.ts"
@@ -14,6 +15,7 @@ import { onlyOne } from "../pipeline/explain.ts"
 import { rowValues } from "../pipeline/row-values.ts"
 import { readRowDescription } from "../wire/rows.ts"
 import { ask, questionOf } from "./ask.ts"
+import { errorOfAsked } from "./execute-errors.ts"
 import { commandResult } from "./local-result.ts"
 import { type PreparedStatement, preparedBytes } from "./named-objects.ts"
 import { ResultCursor } from "./result-cursor.ts"
@@ -50,8 +52,12 @@ export async function prepare(
 async function declaredTypes({ types }: Prepare, state: SessionState): Promise<readonly number[]> {
   if (types.length === 0) return []
   const { rooms } = state.origin
-  const statement = onlyOne(await statementsOf(typesQuery(types), rooms))
-  const described = await describe(questionOf(requestFor(statement), state), rooms)
+  const asked = typesQuery(types)
+  const statement = onlyOne(await statementsOf(asked.text, rooms))
+  const question = questionOf(requestFor(statement), state)
+  const described = await Promise.resolve(describe(question, rooms)).catch((thrown: unknown) => {
+    throw errorOfAsked(thrown, asked)
+  })
   return described.rowDescription === undefined
     ? []
     : readRowDescription(described.rowDescription).map((column) => column.typeOid)
@@ -137,6 +143,7 @@ function boundRequest(request: RunRequest, call: ExecuteCall, types: readonly nu
   const missing: (ArgumentToEvaluate & { readonly index: number })[] = []
   for (const [index, argument] of call.arguments.entries()) {
     const type = types[index] ?? 0
+    checkAssignable(argument, type, index + 1)
     const value = constantArgument(argument, type)
     if (value === undefined) missing.push({ argument, type, index })
     values.push(value ?? null)
@@ -149,10 +156,18 @@ async function evaluated(
   { request, values, missing }: Bound,
   state: SessionState,
 ): Promise<RunRequest> {
-  const statement = onlyOne(await statementsOf(argumentsQuery(missing), state.origin.rooms))
-  const outcome = await ask(requestFor(statement), state)
+  const asked = argumentsQuery(missing)
+  const statement = onlyOne(await statementsOf(asked.text, state.origin.rooms))
+  const told = (thrown: unknown): never => {
+    throw errorOfAsked(
+      thrown,
+      asked,
+      missing.map(({ index }) => index + 1),
+    )
+  }
+  const outcome = await Promise.resolve(ask(requestFor(statement), state)).catch(told)
   using rows = new ResultCursor(outcome.result)
-  const batch = await rows.take(1)
+  const batch = await rows.take(1).catch(told)
   const row = batch === undefined ? [] : rowValues(batch.bytes)
   for (const [at, { index }] of missing.entries()) values[index] = row[at] ?? null
   // Read to its end, so that the connection is clean for the statement itself.

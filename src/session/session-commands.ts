@@ -10,10 +10,11 @@ import { lastReportResult } from "./last-report.ts"
 import { commandResult, type LocalColumn, type LocalValue, localResult } from "./local-result.ts"
 import type { RunRequest } from "./run-outcome.ts"
 import type { SessionState } from "./session-state.ts"
-import { type SettingRule, settingRule, valuesOfText } from "./setting-table.ts"
+import { pathText, type SettingRule, settingRule, valuesOfText } from "./setting-table.ts"
 import { unknownSetting } from "./setting-values.ts"
-import { currentIsolation, shownValue } from "./shown-value.ts"
+import { shownValue } from "./shown-value.ts"
 import { signalBackend } from "./signal-backend.ts"
+import { changeMode, modeOfSetting } from "./transaction-mode.ts"
 
 /** What a session command gives back; `forward` asks for the statement to be run on the warehouse after all. */
 export type CommandOutcome =
@@ -100,6 +101,11 @@ function setCommand(
   command: Extract<SessionCommand, { kind: "set" }>,
   state: SessionState,
 ): CommandOutcome | Promise<CommandOutcome> {
+  const mode = modeOfSetting(command, state)
+  if (mode !== undefined) {
+    changeMode(mode, state)
+    return done(commandResult("SET"))
+  }
   const remarks = command.isLocal && !state.transaction.isInBlock ? [settingWarning] : []
   const entry = changeable(command.name)
   const apply = (value: string | undefined): CommandOutcome => {
@@ -107,6 +113,8 @@ function setCommand(
     return done(commandResult("SET"), remarks)
   }
   if (command.values === undefined) return apply(undefined)
+  if (entry.name === "search_path")
+    return apply(pathText(command.values, (index) => command.numbers.includes(index)))
   const value = canonicalValue(entry, command.values, state)
   return typeof value === "string" ? apply(value) : value.then(apply)
 }
@@ -142,25 +150,8 @@ function setTransaction(
     return done(commandResult("SET"), [
       { ...settingWarning, message: "SET TRANSACTION can only be used in transaction blocks" },
     ])
-  if (mode.isolation !== undefined && mode.isolation !== currentIsolation(state)) {
-    checkIsolationChange(state)
-    state.transaction.isolation = mode.isolation
-    state.openScope()
-  }
+  changeMode(mode, state)
   return done(commandResult("SET"), remarks)
-}
-
-/** PostgreSQL's rule (check_transaction_isolation, variable.c): before the first query, and not below a savepoint. */
-function checkIsolationChange(state: SessionState): void {
-  const isLate = state.scope?.hasQueried === true
-  if (!isLate && state.transaction.savepointNames.length === 0) return
-  throw new GatewayError({
-    sqlState: SqlState.ActiveSqlTransaction,
-    reason: "transaction_state",
-    message: isLate
-      ? "SET TRANSACTION ISOLATION LEVEL must be called before any query"
-      : "SET TRANSACTION ISOLATION LEVEL must not be called in a subtransaction",
-  })
 }
 
 /** READ WRITE is accepted, because drivers ask for it out of habit; a write then fails with 25006, and this says so ahead. */

@@ -60,9 +60,13 @@ export function functionCallRefused(): GatewayError {
   })
 }
 
-/** The same error with other fields of the warehouse's. */
-export function withFields(error: GatewayError, fields: ErrorFields): GatewayError {
-  const { sqlState, reason, message, severity, safeToRetry, cause, detail, hint, position } = error
+/** The same error with other fields of the warehouse's, and at another place. */
+export function withFields(
+  error: GatewayError,
+  fields: ErrorFields,
+  position = error.position,
+): GatewayError {
+  const { sqlState, reason, message, severity, safeToRetry, cause, detail, hint } = error
   return new GatewayError({
     sqlState,
     reason,

@@ -103,8 +103,13 @@ export class SessionState {
   }
 
   get statementTimeoutMs(): number {
-    const text = this.settings.values.get("statement_timeout") ?? "0"
-    return text === "0" ? 0 : durationMs("statement_timeout", text)
+    return this.durationOf("statement_timeout")
+  }
+
+  /** A setting that is a duration; milliseconds. */
+  durationOf(name: string): number {
+    const text = this.settings.values.get(name) ?? "0"
+    return text === "0" ? 0 : durationMs(name, text)
   }
 
   get caching(): "on" | "off" | "refresh" {
@@ -115,4 +120,11 @@ export class SessionState {
 
 function defaultIsolation(text: string): "repeatable read" | "serializable" | undefined {
   return text === "repeatable read" || text === "serializable" ? text : undefined
+}
+
+/** The implicit transaction of a string or of a batch has ended well. A promise where cursors WITH HOLD read their rows first. */
+export function endImplicitTransaction(state: SessionState): void | Promise<void> {
+  const { cursors, transaction, limits, memory } = state
+  if (transaction.isExplicit || cursors.isEmpty) return transaction.endImplicit()
+  return cursors.commit(limits.spoolBytesMax, memory).then(() => transaction.endImplicit())
 }

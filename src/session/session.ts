@@ -218,7 +218,10 @@ export class Session implements Backend {
 
   #armIdleTimeout(isInTransaction: boolean): void {
     const { idleSessionTimeoutMs, idleInTransactionTimeoutMs } = this.#limits
-    const timeoutMs = isInTransaction ? idleInTransactionTimeoutMs : idleSessionTimeoutMs
+    const { state } = this.#conversation
+    const timeoutMs = isInTransaction
+      ? shorter(idleInTransactionTimeoutMs, state.durationOf("idle_in_transaction_session_timeout"))
+      : shorter(idleSessionTimeoutMs, state.durationOf("idle_session_timeout"))
     if (this.#socket.timeout !== timeoutMs && (timeoutMs > 0 || this.#socket.timeout))
       this.#socket.setTimeout(timeoutMs)
   }
@@ -268,4 +271,10 @@ function nextTurn(): Promise<void> {
   return new Promise((resolve) => {
     setImmediate(resolve)
   })
+}
+
+/** The shorter of the gateway's wait and the client's own; 0 is none. */
+function shorter(limitMs: number, askedMs: number): number {
+  if (askedMs === 0 || limitMs === 0) return limitMs + askedMs
+  return Math.min(limitMs, askedMs)
 }

@@ -1,4 +1,5 @@
 import type { SettingsView } from "../core/settings.ts"
+import type { IsolationLevel } from "../core/statement.ts"
 import {
   booleanValue,
   cannotBeChanged,
@@ -86,12 +87,26 @@ const isolationLevels = ["serializable", "repeatable read", "read committed", "r
 const isUtf8 = (value: string): boolean => /^'?(utf-?8|unicode)'?$/i.test(value.trim())
 const isOn = (value: string): boolean => /^(on|true|yes|1)$/i.test(value.trim())
 
+/** search_path as SHOW prints it. A number stands in it as it was written (flatten_set_variable_args, guc_funcs.c). */
+export function pathText(
+  values: readonly string[],
+  isNumber: (index: number) => boolean = () => false,
+): string {
+  return values
+    .map((value, index) => (value === "" ? '""' : isNumber(index) ? value : quoteIdentifier(value)))
+    .join(", ")
+}
+
+/** A level that `name` may have. */
+export function isolationValue(name: string, value: string): IsolationLevel {
+  return enumValue(name, value, isolationLevels) as IsolationLevel
+}
+
 const rules: readonly SettingRule[] = [
   {
     ...rule("search_path", "bytes", '"$user", public', (value) => value),
     // One list argument an element; a single string may hold a list itself only through set_config and startup options.
-    canonical: (values) =>
-      values.map((value) => (value === "" ? '""' : quoteIdentifier(value))).join(", "),
+    canonical: (values) => pathText(values),
   },
   {
     ...rule("TimeZone", "bytes", "UTC", (value) => timeZoneName(value)),
@@ -146,7 +161,7 @@ const rules: readonly SettingRule[] = [
   fixed("transaction_read_only", "on", isOn),
   boolean("default_transaction_deferrable", "local", "off"),
   rule("default_transaction_isolation", "local", "read committed", (value) =>
-    enumValue("default_transaction_isolation", value, isolationLevels),
+    isolationValue("default_transaction_isolation", value),
   ),
   rule("sluice.cache", "local", "on", (value) =>
     enumValue("sluice.cache", value, ["on", "off", "refresh"]),

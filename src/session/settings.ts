@@ -78,6 +78,9 @@ type Layer = {
 }
 
 const nothing: ReadonlyMap<string, string> = new Map()
+const nothingChanged: readonly string[] = []
+/** What a server's own configuration sets comes before what a session has set (RESET ALL goes in this order). */
+const configured = ["timezone", "datestyle"]
 const nothingSet: Layer = { session: nothing, local: nothing }
 
 /**
@@ -91,6 +94,8 @@ export class SessionSettings {
   /** What RESET goes back to: the values of the startup packet. */
   #startup: ReadonlyMap<string, string> = nothing
   #effective: Effective | undefined
+  /** Names in the order in which they were changed first since they were taken last: ParameterStatus follows it. */
+  #changed = new Set<string>()
 
   constructor(defaults: SettingDefaults, user: string) {
     this.#defaults = defaults
@@ -119,6 +124,7 @@ export class SessionSettings {
   set(entry: SettingRule, value: string | undefined, isLocal: boolean): void {
     const name = entry.name.toLowerCase()
     const chosen = value ?? this.#startup.get(name) ?? this.#defaults.get(name) ?? entry.initial
+    this.#changed.add(name)
     if (isLocal) {
       this.#change({ ...this.#layer, local: new Map([...this.#layer.local, [name, chosen]]) })
       return
@@ -129,6 +135,8 @@ export class SessionSettings {
   }
 
   resetAll(): void {
+    const { session, local } = this.#layer
+    for (const name of [...configured, ...session.keys(), ...local.keys()]) this.#changed.add(name)
     this.#change({ session: this.#startup, local: nothing })
   }
 
@@ -169,12 +177,34 @@ export class SessionSettings {
 
   restore(mark: SettingsMark): void {
     const layer = mark as unknown as Layer
-    if (layer !== this.#layer) this.#change(layer)
+    if (layer === this.#layer) return
+    this.#undo(this.#layer, layer)
+    this.#change(layer)
+  }
+
+  /** PostgreSQL goes back through what was set from the last to the first (AtEOXact_GUC, guc.c). */
+  #undo(from: Layer, to: Layer): void {
+    for (const level of ["local", "session"] as const)
+      for (const [name, value] of [...from[level]].toReversed())
+        if (to[level].get(name) !== value) this.#changed.add(name)
+    for (const level of ["local", "session"] as const)
+      for (const name of to[level].keys()) if (!from[level].has(name)) this.#changed.add(name)
+  }
+
+  /** What may have changed since this was asked last, the latest first (ReportChangedGUCOptions, guc.c). */
+  takeChanged(): readonly string[] {
+    if (this.#changed.size === 0) return nothingChanged
+    const names = [...this.#changed].toReversed()
+    this.#changed = new Set()
+    return names
   }
 
   /** The transaction ended well: SET stays, SET LOCAL goes. */
   endLocal(): void {
-    if (this.#layer.local.size > 0) this.#change({ session: this.#layer.session, local: nothing })
+    const { session, local } = this.#layer
+    if (local.size === 0) return
+    for (const name of [...local.keys()].toReversed()) this.#changed.add(name)
+    this.#change({ session, local: nothing })
   }
 
   #change(layer: Layer): void {

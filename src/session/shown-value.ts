@@ -16,6 +16,8 @@ export function shownValue(
 ): { readonly label: string; readonly value: string } | undefined {
   const alias = settingAliases[name.toLowerCase()] ?? name
   if (alias === "transaction_isolation") return { label: alias, value: currentIsolation(state) }
+  if (alias.toLowerCase() === "transaction_deferrable")
+    return { label: "transaction_deferrable", value: currentDeferrable(state) ? "on" : "off" }
   if (alias.toLowerCase() === "is_superuser") return { label: "is_superuser", value: "off" }
   if (alias.toLowerCase() === "session_authorization")
     return { label: "session_authorization", value: state.origin.identity.user }
@@ -40,4 +42,9 @@ function isReadOnly(name: string, { transaction }: SessionState): boolean {
 export function currentIsolation(state: SessionState): string {
   const level = state.transaction.isExplicit ? state.transaction.isolation : undefined
   return level ?? state.settings.get("default_transaction_isolation")
+}
+
+export function currentDeferrable({ transaction, settings }: SessionState): boolean {
+  const asked = transaction.isExplicit ? transaction.mode?.deferrable : undefined
+  return asked ?? settings.get("default_transaction_deferrable") === "on"
 }

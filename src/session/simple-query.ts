@@ -5,7 +5,7 @@ import { emptyQueryResponse } from "../wire/backend-messages.ts"
 import type { Delivery } from "./delivery.ts"
 import { deallocatePrepared } from "./named-objects.ts"
 import type { RunOutcome, RunRequest } from "./run-outcome.ts"
-import type { SessionState } from "./session-state.ts"
+import { endImplicitTransaction, type SessionState } from "./session-state.ts"
 import { runStatement } from "./statement-runner.ts"
 
 /**
@@ -33,7 +33,7 @@ function runAll(
   state: SessionState,
   delivery: Delivery,
 ): void | Promise<void> {
-  state.transaction.beginImplicit(statements.length > 1)
+  if (!state.transaction.isPipelined) state.transaction.beginImplicit(statements.length > 1)
   if (statements.length === 0) delivery.output.write(emptyQueryResponse)
   return runFrom(0, { statements, parseMs: performance.now() - startMs }, state, delivery)
 }
@@ -61,12 +61,8 @@ function runFrom(
     if (pending !== undefined)
       return pending.then(() => runFrom(index + 1, script, state, delivery))
   }
-  const { cursors, transaction, limits, memory } = state
-  if (transaction.isExplicit || cursors.isEmpty) {
-    transaction.endImplicit()
-    return undefined
-  }
-  return cursors.commit(limits.spoolBytesMax, memory).then(() => transaction.endImplicit())
+  // Before a batch's Sync its transaction goes on.
+  return state.transaction.isPipelined ? undefined : endImplicitTransaction(state)
 }
 
 function runOne(

@@ -20,7 +20,7 @@ export function identityTokenOf(parameters: ReadonlyMap<string, string>): string
   const options = parameters.get("options")
   const own = parameters.get(identityParameter)
   if (options === undefined) return own
-  const tokens = optionSettings(options).flatMap(([name, value]) =>
+  const tokens = optionSettings(options).settings.flatMap(([name, value]) =>
     name === identityParameter ? [value] : [],
   )
   if (own !== undefined) tokens.push(own)
@@ -39,10 +39,9 @@ export async function applyStartupSettings(
 ): Promise<void> {
   if (parameters.has("replication") && !isOff(parameters.get("replication")))
     throw refused("replication")
-  const asked = [
-    ...optionSettings(parameters.get("options") ?? ""),
-    ...[...parameters].filter(([name]) => !notSettings.has(name)),
-  ]
+  const options = optionSettings(parameters.get("options") ?? "")
+  if (options.problem !== undefined) throw options.problem
+  const asked = [...options.settings, ...[...parameters].filter(([name]) => !notSettings.has(name))]
   for (const [name, value] of asked) {
     if (name === identityParameter) continue
     const entry = settingRule(name)
@@ -57,25 +56,34 @@ function isOff(value: string | undefined): boolean {
   return value === undefined || /^(false|off|no|0)$/i.test(value)
 }
 
+type Options = {
+  readonly settings: readonly (readonly [string, string])[]
+  /** What is wrong with the first word that is none of them: told once it is known who asks. */
+  readonly problem: GatewayError | undefined
+}
+
 /** `-c name=value`, `-cname=value` and `--name=value`, split at blanks; a backslash escapes a blank (PostgreSQL manual, 32.1.2). */
-function optionSettings(options: string): (readonly [string, string])[] {
+function optionSettings(options: string): Options {
   const words = [...options.matchAll(/(?:\\.|[^\s\\])+/gs)].map(([word]) =>
     word.replaceAll(/\\(.)/gs, "$1"),
   )
-  const found: (readonly [string, string])[] = []
+  const settings: (readonly [string, string])[] = []
+  let problem: GatewayError | undefined
   for (let index = 0; index < words.length; index += 1) {
     let word = words[index] ?? ""
+    const isLong = word.startsWith("--")
     if (word === "-c") {
       index += 1
       word = words[index] ?? ""
-    } else if (word.startsWith("-c")) word = word.slice(2)
-    else if (word.startsWith("--")) word = word.slice(2)
-    else throw refused(word)
+    } else if (isLong || word.startsWith("-c")) word = word.slice(2)
+    else problem ??= refused(word)
     const at = word.indexOf("=")
-    if (at <= 0) throw refused(word)
-    found.push([word.slice(0, at).replaceAll("-", "_"), word.slice(at + 1)])
+    if (index === words.length) problem ??= optionWithoutName()
+    else if (at > 0) settings.push([word.slice(0, at).replaceAll("-", "_"), word.slice(at + 1)])
+    else if (at === 0) problem ??= refused(word)
+    else problem ??= optionWithoutValue(`${isLong ? "--" : "-c "}${masked(word)}`)
   }
-  return found
+  return { settings, problem }
 }
 
 function givenTwice(): GatewayError {
@@ -90,8 +98,32 @@ function givenTwice(): GatewayError {
 /** A word that could be a token, which a blank in place of `=` leaves on its own, is not repeated. */
 const tokenLike = /eyJ[\w-]*\.[\w-]+/
 
+function masked(word: string): string {
+  return tokenLike.test(word) ? "***" : word
+}
+
+/** process_postgres_switches (postgres.c) on `-c name`, on `--name` and on `-c` alone. */
+function optionWithoutValue(option: string): GatewayError {
+  return new GatewayError({
+    sqlState: SqlState.SyntaxError,
+    reason: "startup_setting_refused",
+    severity: "FATAL",
+    message: `${option} requires a value`,
+  })
+}
+
+function optionWithoutName(): GatewayError {
+  return new GatewayError({
+    sqlState: SqlState.SyntaxError,
+    reason: "startup_setting_refused",
+    severity: "FATAL",
+    message: "invalid command-line argument for server process: -c",
+    hint: 'Try "postgres --help" for more information.',
+  })
+}
+
 function refused(word: string): GatewayError {
-  const name = tokenLike.test(word) ? "***" : word
+  const name = masked(word)
   return new GatewayError({
     sqlState: SqlState.FeatureNotSupported,
     reason: "startup_setting_refused",

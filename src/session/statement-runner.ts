@@ -1,11 +1,12 @@
 import { GatewayError, unreachable } from "../core/errors.ts"
 import type { Remark } from "../core/remark.ts"
 import { SqlState } from "../core/sql-state.ts"
-import type { StatementClass, TransactionCommand } from "../core/statement.ts"
+import type { ExecuteCall, StatementClass, TransactionCommand } from "../core/statement.ts"
 import { ask } from "./ask.ts"
 import { boundCommand } from "./bound-facts.ts"
 import { runCopy } from "./copy-command.ts"
 import { openCursor } from "./cursor-commands.ts"
+import { errorOfBound } from "./execute-errors.ts"
 import { commandResult } from "./local-result.ts"
 import { executedRequest, explainedRequest, prepare } from "./prepare-command.ts"
 import type { RunOutcome, RunRequest } from "./run-outcome.ts"
@@ -39,7 +40,7 @@ export function runStatement(
     case "prepare":
       return prepare(request, statementClass, state)
     case "execute":
-      return runExecuted(executedRequest(statementClass.call, request, state), state)
+      return runExecuted(statementClass.call, request, state)
     case "explain_execute":
       return explainedRequest(statementClass, request, state).then((ready) =>
         runStatement(ready, state),
@@ -52,12 +53,19 @@ export function runStatement(
 }
 
 function runExecuted(
-  request: RunRequest | Promise<RunRequest>,
+  call: ExecuteCall,
+  request: RunRequest,
   state: SessionState,
 ): RunOutcome | Promise<RunOutcome> {
-  return request instanceof Promise
-    ? request.then((ready) => runStatement(ready, state))
-    : runStatement(request, state)
+  const executed = executedRequest(call, request, state)
+  const outcome =
+    executed instanceof Promise
+      ? executed.then((ready) => runStatement(ready, state))
+      : runStatement(executed, state)
+  if (!(outcome instanceof Promise)) return outcome
+  return outcome.catch((thrown: unknown) => {
+    throw errorOfBound(thrown, call)
+  })
 }
 
 function commandOutcome(
@@ -142,6 +150,10 @@ function endTransaction(
       })
     // Undoes what an implicit transaction has SET so far, as PostgreSQL does.
     if (tag === "ROLLBACK") transaction.fail()
+    else if (transaction.isPipelined) {
+      transaction.endImplicit()
+      transaction.beginImplicit()
+    }
     return finished(tag, [
       warning(SqlState.NoActiveSqlTransaction, "there is no transaction in progress"),
     ])

@@ -24,6 +24,8 @@ export class SessionTransaction {
   /** Where the implicit transaction of a simple Query or of an unsynced batch began. */
   #implicitStart: SettingsMark | undefined
   #isImplicitBlock = false
+  /** The batch has executed a statement, and its transaction goes on until Sync. */
+  #isPipelined = false
   #savepoints: Savepoint[] = []
   isolation: IsolationLevel | undefined
   /** As BEGIN asked for; what later commands changed of it stands in `isolation`. */
@@ -55,15 +57,39 @@ export class SessionTransaction {
     return this.#savepoints.map((savepoint) => savepoint.name)
   }
 
-  /** True inside BEGIN ... COMMIT, and between the statements of one simple Query of several, which is a block, too. */
+  /**
+   * True inside BEGIN ... COMMIT, between the statements of one simple Query of several, and behind the first statement that a
+   * batch has executed: both are blocks, too.
+   */
   get isInBlock(): boolean {
-    return this.isExplicit || this.#isImplicitBlock
+    return this.isExplicit || this.#isImplicitBlock || this.#isPipelined
+  }
+
+  /** A batch's own transaction is open, and a simple Query before its Sync belongs to it. */
+  get isPipelined(): boolean {
+    return this.#isPipelined
+  }
+
+  /** What ReadyForQuery says. */
+  get reportedStatus(): "I" | "T" | "E" {
+    return this.#isPipelined ? "T" : this.status
   }
 
   /** Called before the first statement of a simple Query, and after every Sync. `isBlock`: several statements follow. */
   beginImplicit(isBlock = false): void {
     this.#implicitStart = this.#settings.mark()
     this.#isImplicitBlock = isBlock
+    this.#isPipelined = false
+  }
+
+  /**
+   * A batch's Execute has ended (XACT_FLAGS_PIPELINING, postgres.c). `endsTransaction`: what was executed commits by itself, so
+   * that the next message begins a transaction anew.
+   */
+  executed(endsTransaction: boolean): void {
+    if (this.#state !== "idle") return
+    if (endsTransaction) this.beginImplicit()
+    else this.#isPipelined = true
   }
 
   /** The implicit transaction ended well. */
@@ -74,6 +100,7 @@ export class SessionTransaction {
 
   begin(isolation: IsolationLevel | undefined, mode?: TransactionMode): void {
     this.#state = "open"
+    this.#isPipelined = false
     // Within an implicit transaction BEGIN makes it explicit; what was SET before is part of it (PostgreSQL manual, 54.2.2.1).
     this.#start = this.#implicitStart ?? this.#settings.mark()
     this.isolation = isolation
@@ -96,6 +123,7 @@ export class SessionTransaction {
    * start; an implicit one is undone.
    */
   fail(): void {
+    this.#isPipelined = false
     if (this.#state === "open") {
       this.#state = "failed"
       const mark = this.#savepoints.at(-1)?.mark ?? this.#start
@@ -138,6 +166,7 @@ export class SessionTransaction {
   }
 
   #end(): void {
+    this.#isPipelined = false
     this.#state = "idle"
     this.#start = undefined
     this.#savepoints = []

@@ -1,5 +1,6 @@
 import type { Ast, ExecuteCall, Statement, StatementClass } from "../core/statement.ts"
 import { type Fields, isFields, listOf, nodeFields, nodeOf, numberOf, textOf } from "./ast.ts"
+import { atPositions } from "./at-positions.ts"
 import { backendSignal } from "./backend-signal.ts"
 import { copyOptions, copyTable } from "./copy-command.ts"
 import { firstLocation } from "./first-location.ts"
@@ -121,9 +122,8 @@ function classifyDeclare(fields: Fields, wrapped: WrappedText): Classified {
 }
 
 function executeCall(fields: Fields, wrapped: WrappedText): ExecuteCall {
-  const parameters = listOf(fields["params"]).filter(isFields)
-  const location = firstLocation(parameters, "SubLink")
-  const subquery = location === undefined ? undefined : wrapped.position(location)
+  const parameters = atPositions(listOf(fields["params"]).filter(isFields), wrapped.position)
+  const subquery = firstLocation(parameters, "SubLink")
   return { name: textOf(fields["name"]), arguments: parameters, subquery }
 }
 
@@ -133,7 +133,7 @@ function classifyPrepare(fields: Fields, wrapped: WrappedText): Classified {
   const statement = isFields(query) ? wrapped.statement(query, "as") : undefined
   if (statement === undefined)
     return refused({ construct: "PREPARE in this form", hint: undefined })
-  const types = listOf(fields["argtypes"]).filter(isFields)
+  const types = atPositions(listOf(fields["argtypes"]).filter(isFields), wrapped.position)
   const name = textOf(fields["name"])
   return { class: { kind: "prepare", name, types, query: statement }, command: "PREPARE" }
 }
@@ -210,7 +210,7 @@ export function classify(ast: Ast, wrapped: WrappedText): Classified {
       return session({ command: { kind: "show", name }, tag: "SHOW" })
     }
     case "VariableSetStmt":
-      return session(setStatement(node.fields))
+      return session(setStatement(node.fields, wrapped.position))
     case "DiscardStmt":
       return session(discardStatement(node.fields))
     case "DeallocateStmt":

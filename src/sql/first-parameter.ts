@@ -24,7 +24,7 @@ export function firstParameter(statement: Statement): FirstParameter | undefined
     if (Array.isArray(value)) pending.push(...value)
     else if (isFields(value)) pending.push(...Object.values(value))
   }
-  if (number === 0) return undefined
+  if (location === Number.POSITIVE_INFINITY) return undefined
   const source = { text: statement.text, bytes: Buffer.from(statement.text, "utf8") }
   return { number, position: statement.offset + charactersBefore(source, location) + 1 }
 }

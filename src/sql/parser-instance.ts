@@ -104,13 +104,38 @@ export type RawParse = { readonly json: string; readonly bytes: Buffer }
 export function parseToJson(text: string): RawParse {
   const bytes = encode(text)
   const outcome = parseBytes(bytes)
-  if (outcome.json !== undefined) return { json: outcome.json, bytes }
+  if (outcome.json !== undefined) {
+    checkParameterEnds(text, bytes)
+    return { json: outcome.json, bytes }
+  }
 
   const blanked = withoutComments(bytes)
   const second = blanked === undefined ? undefined : parseBytes(blanked)
-  if (second?.json !== undefined) return { json: second.json, bytes }
+  if (second?.json !== undefined) {
+    checkParameterEnds(text, bytes)
+    return { json: second.json, bytes }
+  }
   throw syntaxError(outcome.message, outcome.position)
 }
+
+/** What scan.l takes as one token behind a parameter's number. Cheap, for it is tried on every text; strings hold it, too. */
+const parameterJunk = /\$\d+[a-z_\u0080-\uffff][\w$\u0080-\uffff]*/iu
+
+/** libpg-query 18 reads `$1abc` as `$1` and a name; PostgreSQL refuses it (scan.l, param_junk). */
+function checkParameterEnds(text: string, bytes: Buffer): void {
+  if (!text.includes("$") || !parameterJunk.test(text)) return
+  for (const token of scanBytes(bytes) ?? []) {
+    if (token.tokenName !== "PARAM") continue
+    const rest = bytes.toString("utf8", token.start, token.end + identifierBytesMax)
+    const junk = parameterJunk.exec(rest)
+    if (junk?.index !== 0) continue
+    const position = bytes.toString("utf8", 0, token.start).replaceAll(/./gsu, "x").length + 1
+    throw syntaxError(`trailing junk after parameter at or near "${junk[0]}"`, position)
+  }
+}
+
+/** Of junk that is repeated in an error. */
+const identifierBytesMax = 1_024
 
 function parseBytes(bytes: Buffer): ParseOutcome {
   return withInstance((instance) => {
@@ -148,6 +173,7 @@ export type Token = {
   readonly end: number
   readonly text: string
   readonly keywordKind: number
+  readonly tokenName: string
 }
 
 export function scanTokens(text: string): readonly Token[] {

@@ -1,6 +1,8 @@
 import type { SessionCommand } from "../core/statement.ts"
 import { type Fields, fieldsOf, listOf, nodeFields, numberOf, textOf } from "./ast.ts"
+import { syntaxError } from "./parse-errors.ts"
 import { transactionMode } from "./transaction-command.ts"
+import { zoneOfInterval } from "./zone-interval.ts"
 
 /** A construct that Sluice does not answer, by its name in the manual. */
 export type Refusal = { readonly construct: string; readonly hint: string | undefined }
@@ -31,17 +33,37 @@ function settingValue(node: unknown): string | undefined {
   return undefined
 }
 
-function setValues(fields: Fields, name: string): SessionStatement {
+/** Characters from 1 in the client's text for a location of the tree. */
+type Position = (location: number) => number
+
+function setValues(fields: Fields, name: string, position: Position): SessionStatement {
   const values: string[] = []
+  const numbers: number[] = []
   for (const argument of listOf(fields["args"])) {
-    const value = settingValue(argument)
+    checkNoParameter(argument, position)
+    const value = settingValue(argument) ?? zoneOfInterval(argument)
     if (value === undefined) {
       return refused("SET with an interval", "Write the time zone's name or its offset in hours.")
     }
+    if (isNumber(argument)) numbers.push(values.length)
     values.push(value)
   }
   const isLocal = fields["is_local"] === true
-  return { command: { kind: "set", name, values, isLocal }, tag: "SET" }
+  return { command: { kind: "set", name, values, numbers, isLocal }, tag: "SET" }
+}
+
+function isNumber(node: unknown): boolean {
+  const constant = nodeFields(node, "A_Const") ?? {}
+  return "ival" in constant || "fval" in constant
+}
+
+/** libpg-query's grammar takes a parameter for a value of SET; PostgreSQL's does not. */
+function checkNoParameter(node: unknown, position: Position): void {
+  const parameter = nodeFields(node, "ParamRef")
+  if (parameter === undefined) return
+  const number = numberOf(parameter["number"])
+  const at = position(numberOf(parameter["location"]))
+  throw syntaxError(`syntax error at or near "$${number}"`, at)
 }
 
 function setSeveral(fields: Fields): SessionStatement {
@@ -56,16 +78,16 @@ function setSeveral(fields: Fields): SessionStatement {
 }
 
 /** SET and RESET in all their forms (VariableSetStmt). */
-export function setStatement(fields: Fields): SessionStatement {
+export function setStatement(fields: Fields, position: Position): SessionStatement {
   const name = textOf(fields["name"]).toLowerCase()
   const identity = identitySettings.get(name)
   if (identity !== undefined) return refused(identity, identityHint)
   switch (fields["kind"]) {
     case "VAR_SET_VALUE":
-      return setValues(fields, name)
+      return setValues(fields, name, position)
     case "VAR_SET_DEFAULT": {
       const isLocal = fields["is_local"] === true
-      return { command: { kind: "set", name, values: undefined, isLocal }, tag: "SET" }
+      return { command: { kind: "set", name, values: undefined, numbers: [], isLocal }, tag: "SET" }
     }
     case "VAR_SET_MULTI":
       return setSeveral(fields)

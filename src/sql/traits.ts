@@ -99,6 +99,7 @@ class Walk {
         usesTableSample: this.#usesTableSample,
         parameterCount: this.#parameterCount,
         parameterGap: gapIn(this.#parameters, this.#parameterCount),
+        usesParameterZero: this.#parameters.has(0),
       },
       hasInto: this.#hasInto,
       lockStrength: this.#lockStrength,
@@ -307,12 +308,9 @@ class Walk {
   }
 }
 
-/** $1 to $65535 fit a Bind; the parser takes more. */
-const parametersMax = 65_535
-
 /** Parameters are numbered from 1; a set of n numbers without a gap ends at n. */
 function gapIn(parameters: ReadonlySet<number>, count: number): number {
-  if (count === parameters.size || count > parametersMax) return 0
+  if (count === parameters.size) return 0
   let gap = 1
   while (parameters.has(gap)) gap += 1
   return gap

@@ -239,11 +239,13 @@ export function decodePassword(bytes: Buffer, start = 0, end: number = bytes.len
 /** The first answer to AuthenticationSASL. Errors are FATAL. `data` is a copy. */
 export function decodeSaslInitialResponse(
   bytes: Buffer,
-  start = 0,
-  end: number = bytes.length,
+  { start = 0, end = bytes.length }: { readonly start?: number; readonly end?: number },
+  checkMechanism: (mechanism: string) => void,
 ): SaslInitialResponse {
   const reader = new BodyReader(bytes, start, end, fatal)
   const mechanism = reader.cString()
+  // Said before the rest is looked at: a clear-text password in place of it reads as the name of a mechanism.
+  checkMechanism(mechanism)
   const length = reader.int32()
   if (length === -1) {
     reader.finish()

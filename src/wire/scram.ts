@@ -189,11 +189,15 @@ export class ScramServer {
   /** The first answer of the client, which chose a mechanism. */
   begin(mechanism: string, data: Buffer | undefined): ScramStep {
     this.#expect("start")
-    const isOffered = scramMechanisms(this.#options.channelBinding).includes(mechanism)
-    if (!isOffered) throw violation("client selected an invalid SASL authentication mechanism")
+    this.checkMechanism(mechanism)
     this.#usesBinding = mechanism === scramSha256Plus
     this.#state = "first"
     return data === undefined ? { kind: "continue", data: Buffer.alloc(0) } : this.step(data)
+  }
+
+  checkMechanism(mechanism: string): void {
+    const isOffered = scramMechanisms(this.#options.channelBinding).includes(mechanism)
+    if (!isOffered) throw violation("client selected an invalid SASL authentication mechanism")
   }
 
   /** A later answer. */

@@ -223,7 +223,7 @@ describe("what is not sound", () => {
         for (const packet of [changed, body]) {
           ok(isAnswered(() => decodeStartup(packet)))
           ok(isAnswered(() => decodePassword(packet)))
-          ok(isAnswered(() => decodeSaslInitialResponse(packet)))
+          ok(isAnswered(() => decodeSaslInitialResponse(packet, {}, () => undefined)))
           const splitter = new FrameSplitter({ messageBytesMax })
           splitter.push(packet)
           ok(isAnswered(() => splitStartup(splitter)))

@@ -6,9 +6,12 @@ import { errors, textRows, types, WireClient } from "../../support/wire-client.t
 import { ask, line, until } from "./support.ts"
 
 const duckdb = 'warehouses: { mart: { engine: duckdb, path: ":memory:", mode: owned } }'
-/** A few seconds of work that DuckDB cannot shorten. */
+/** Seconds of work that DuckDB cannot shorten, on a loaded machine some ten times as many. */
 const long =
   "SELECT count(*) FROM generate_series(1, 20000) a(i), generate_series(1, 20000) b(j) WHERE (a.i * b.j) % 7 = 3"
+const longMsMax = 120_000
+/** So long that the statement always finishes. */
+const patient = `shutdown: { drainTimeoutMs: ${longMsMax} }`
 const ended =
   "E S=FATAL | V=FATAL | C=57P01 | M=terminating connection due to administrator command"
 
@@ -26,7 +29,17 @@ async function exitCode(gateway: RunningGateway): Promise<number | null> {
 }
 
 const connect = ({ port, user, password }: RunningGateway): Promise<WireClient> =>
-  WireClient.connect({ port, user, password, database: "mart" })
+  WireClient.connect({ port, user, password, database: "mart", waitMsMax: longMsMax })
+
+/** Sends a statement and waits until it runs. */
+async function run(client: WireClient, sql: string, watcher: WireClient): Promise<void> {
+  client.send(query(sql))
+  await until("the statement runs", async () => {
+    const active = `SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND pid = ${client.processId}`
+    const [[count] = []] = await ask(watcher, active)
+    return count === "1"
+  })
+}
 
 describe("shutdown", () => {
   let gateway: RunningGateway | undefined
@@ -41,10 +54,9 @@ describe("shutdown", () => {
   }
 
   it("at SIGTERM tells idle sessions, lets the running statement finish, and ends with 0", async () => {
-    const running = await started()
+    const running = await started(patient)
     const [idle, busy] = [await connect(running), await connect(running)]
-    busy.send(query(long))
-    await new Promise((resolve) => setTimeout(resolve, 200))
+    await run(busy, long, idle)
     running.signal("SIGTERM")
     deepEqual((await idle.readUntilClosed()).map(line), [ended])
     const messages = await busy.readUntilClosed()
@@ -55,10 +67,9 @@ describe("shutdown", () => {
   })
 
   it("accepts nobody while it drains", async () => {
-    const running = await started()
-    const busy = await connect(running)
-    busy.send(query(long))
-    await new Promise((resolve) => setTimeout(resolve, 200))
+    const running = await started(patient)
+    const [idle, busy] = [await connect(running), await connect(running)]
+    await run(busy, long, idle)
     running.signal("SIGINT")
     await until("the port is closed", async () => {
       const client = await WireClient.open(running).catch(() => undefined)
@@ -93,9 +104,8 @@ describe("shutdown", () => {
 
   it("cancels a statement that runs beyond drainTimeoutMs", async () => {
     const running = await started("shutdown: { drainTimeoutMs: 300 }")
-    const client = await connect(running)
-    client.send(query(long.replace("20000)", "6000000)")))
-    await new Promise((resolve) => setTimeout(resolve, 200))
+    const [idle, client] = [await connect(running), await connect(running)]
+    await run(client, long.replace("20000)", "6000000)"), idle)
     running.signal("SIGTERM")
     equal(errors(await client.readUntilClosed())[0]?.["C"], "57P01")
     equal(await exitCode(running), 0)

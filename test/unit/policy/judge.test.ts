@@ -18,6 +18,7 @@ const noTraits: ReadTraits = {
   usesTableSample: false,
   parameterCount: 0,
   parameterGap: 0,
+  usesParameterZero: false,
   types: [],
   attributes: [],
 }

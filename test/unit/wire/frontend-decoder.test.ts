@@ -160,17 +160,29 @@ describe("decodeFrontend", () => {
   })
 })
 
+const anyMechanism = (): void => undefined
+
 describe("answers to authentication requests", () => {
   it("are read", () => {
     equal(decodePassword(password("sécret"), 5), "sécret")
-    deepEqual(decodeSaslInitialResponse(saslInitialResponse("M", Buffer.from("x")), 5), {
-      mechanism: "M",
-      data: Buffer.from("x"),
-    })
-    deepEqual(decodeSaslInitialResponse(saslInitialResponse("M", undefined), 5), {
-      mechanism: "M",
-      data: undefined,
-    })
+    deepEqual(
+      decodeSaslInitialResponse(
+        saslInitialResponse("M", Buffer.from("x")),
+        { start: 5 },
+        anyMechanism,
+      ),
+      {
+        mechanism: "M",
+        data: Buffer.from("x"),
+      },
+    )
+    deepEqual(
+      decodeSaslInitialResponse(saslInitialResponse("M", undefined), { start: 5 }, anyMechanism),
+      {
+        mechanism: "M",
+        data: undefined,
+      },
+    )
     deepEqual(decodeSaslResponse(saslResponse(Buffer.from("x")), 5), Buffer.from("x"))
   })
 

@@ -38,7 +38,7 @@ function read(item: MalformedCase): void {
     }
   } else if (splitter.nextLogin()) {
     const { bytes, start, end } = splitter
-    const { mechanism, data } = decodeSaslInitialResponse(bytes, start, end)
+    const { mechanism, data } = decodeSaslInitialResponse(bytes, { start, end }, () => undefined)
     new ScramServer({ user: "postgres", verifier }).begin(mechanism, data)
   }
   // What PostgreSQL waits for more of, or refuses, must not pass for a whole frame either.
