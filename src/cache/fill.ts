@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises"
 import { InvariantViolation } from "../core/errors.ts"
 import type { FillSkipReason } from "../core/observation.ts"
-import type { Completion, RowBatch, RowStream, StoredResult } from "../core/result.ts"
+import type { Completion, EarlyNotice, RowBatch, RowStream, StoredResult } from "../core/result.ts"
 import type { FillBudget } from "./fill-budget.ts"
 import type { LeaderSeat } from "./single-flight.ts"
 import { exactCopy, type StoredEntry } from "./stored-entry.ts"
@@ -52,6 +52,7 @@ export function teeFill(source: RowStream, options: FillOptions): RowStream {
 
 class FillStream implements RowStream {
   readonly description: Buffer | undefined
+  readonly notices: readonly EarlyNotice[] | undefined
   readonly #source: RowStream
   readonly #options: FillOptions
   readonly #onAbort = (): void => this.#leave(this.#options.signal.reason)
@@ -72,6 +73,7 @@ class FillStream implements RowStream {
     this.#source = source
     this.#options = options
     this.description = source.description
+    this.notices = source.notices
     options.signal.addEventListener("abort", this.#onAbort)
     void this.#pump()
     if (options.signal.aborted) this.#onAbort()
@@ -134,7 +136,7 @@ class FillStream implements RowStream {
     this.#budgetBytes += bytes.length
     // A short slice would keep its whole receive buffer alive, outside of what the budget counts.
     const isWasteful = bytes.length * 2 < bytes.buffer.byteLength
-    this.#batches.push(isWasteful ? { bytes: exactCopy([bytes]), rowCount } : batch)
+    this.#batches.push(isWasteful ? { ...batch, bytes: exactCopy([bytes]) } : batch)
   }
 
   #giveUpFilling(reason: FillSkipReason): void {
@@ -159,6 +161,8 @@ class FillStream implements RowStream {
         rowCount: this.#rowCount,
         byteCount: this.#byteCount,
         tag: this.#completion.tag,
+        notices: this.notices,
+        endNotices: this.#completion.notices,
       })
     } finally {
       if (entry === undefined) seat.release("uncacheable")

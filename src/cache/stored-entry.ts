@@ -41,7 +41,25 @@ export function entryBytes(result: StoredResult, keyChars: number, relationCount
     entryOverheadBytes +
     result.batches.length * batchOverheadBytes +
     relationCount * relationOverheadBytes
-  return descriptionBytes + result.byteCount + keyChars + own
+  return descriptionBytes + result.byteCount + keyChars + own + noticeBytes(result)
+}
+
+/** A notice's message, its buffer and its object. */
+const noticeOverheadBytes = 200
+
+function noticeBytes({ notices = [], batches, endNotices = [] }: StoredResult): number {
+  let bytes = 0
+  for (const { frame } of notices) bytes += noticeOverheadBytes + frame.length
+  for (const batch of batches)
+    for (const frame of batch.notices ?? []) bytes += noticeOverheadBytes + frame.length
+  for (const frame of endNotices) bytes += noticeOverheadBytes + frame.length
+  return bytes
+}
+
+/** Notices have places of their own among the rows: such a result is kept in pieces between them. */
+function hasNotices({ notices = [], batches, endNotices = [] }: StoredResult): boolean {
+  if (notices.length > 0 || endNotices.length > 0) return true
+  return batches.some((batch) => batch.notices !== undefined)
 }
 
 /**
@@ -51,9 +69,12 @@ export function entryBytes(result: StoredResult, keyChars: number, relationCount
 export function packResult(result: StoredResult, commandComplete: Buffer): StoredResult {
   const { description, batches, rowCount, byteCount, tag } = result
   const descriptionBytes = description?.length ?? 0
-  if (descriptionBytes + byteCount + commandComplete.length > wireImageBytesMax) {
+  const isLarge = descriptionBytes + byteCount + commandComplete.length > wireImageBytesMax
+  if (isLarge || hasNotices(result)) {
     const ownDescription = description === undefined ? undefined : exactCopy([description])
-    return { description: ownDescription, batches: pieces(batches), rowCount, byteCount, tag }
+    const { notices, endNotices } = result
+    const packed = { description: ownDescription, batches: pieces(batches), rowCount, byteCount }
+    return { ...packed, tag, notices, endNotices }
   }
   const rowBuffers = batches.map((batch) => batch.bytes)
   const start = description === undefined ? [] : [description]
@@ -74,14 +95,21 @@ function pieces(batches: readonly RowBatch[]): RowBatch[] {
   let group: Buffer[] = []
   let groupBytes = 0
   let groupRows = 0
+  let notices: readonly Buffer[] | undefined
   const close = (): void => {
-    if (group.length > 0) packed.push({ bytes: exactCopy(group), rowCount: groupRows })
+    if (group.length > 0) {
+      const bytes = exactCopy(group)
+      packed.push({ bytes, rowCount: groupRows, ...(notices === undefined ? {} : { notices }) })
+    }
+    notices = undefined
     group = []
     groupBytes = 0
     groupRows = 0
   }
   for (const batch of batches) {
-    if (groupBytes + batch.bytes.length > pieceBytesTarget) close()
+    const isNoted = batch.notices !== undefined
+    if (isNoted || groupBytes + batch.bytes.length > pieceBytesTarget) close()
+    if (isNoted) notices = batch.notices
     group.push(batch.bytes)
     groupBytes += batch.bytes.length
     groupRows += batch.rowCount

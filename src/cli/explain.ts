@@ -52,6 +52,7 @@ export async function explainCommand(
         parseMs: 0,
         parameters: noParameters,
         resultFormats: [],
+        protocol: "simple",
         identity: { user, roles: record.roles, claims: record.claims },
         database,
         settings: settings.view,

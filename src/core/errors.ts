@@ -79,6 +79,12 @@ export type ErrorReason =
 /** `ERROR` ends the statement and keeps the session; `FATAL` ends the session. */
 export type Severity = "ERROR" | "FATAL"
 
+/**
+ * The message of the extended protocol at which PostgreSQL raises an error (manual, 54.2.3): analysis is Parse's; planning, values
+ * and permissions are Bind's.
+ */
+export type ErrorStage = "parse" | "bind"
+
 /** Further fields of ErrorResponse (PostgreSQL manual, 54.8) that a warehouse sent and that are passed on as they are. */
 export type ErrorFields = ReadonlyMap<string, string>
 
@@ -97,6 +103,8 @@ export type GatewayErrorInit = {
   readonly cause?: unknown
   /** Fields beyond these, by their one-letter codes, verbatim from the warehouse. */
   readonly fields?: ErrorFields
+  /** Undefined: while the statement ran, or not known. */
+  readonly stage?: ErrorStage | undefined
 }
 
 /**
@@ -114,6 +122,7 @@ export class GatewayError extends Error {
   readonly position: number | undefined
   readonly safeToRetry: boolean
   readonly fields: ErrorFields | undefined
+  readonly stage: ErrorStage | undefined
 
   constructor(init: GatewayErrorInit) {
     super(init.message, init.cause === undefined ? undefined : { cause: init.cause })
@@ -125,6 +134,7 @@ export class GatewayError extends Error {
     this.position = init.position
     this.safeToRetry = init.safeToRetry ?? false
     this.fields = init.fields
+    this.stage = init.stage
   }
 }
 

@@ -60,6 +60,7 @@ async function ask(question: Question, id: string, rooms: Rooms): Promise<Statem
       statement: sent,
       parameters: { types: question.parameters.types, formats: [], values: [] },
       resultFormats: [],
+      protocol: "extended",
       settings: question.settings,
       statementTimeoutMs: question.statementTimeoutMs,
       signal,

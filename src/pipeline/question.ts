@@ -1,6 +1,6 @@
 import type { Identity } from "../core/identity.ts"
 import type { StatementReport } from "../core/observation.ts"
-import type { FormatCode, Parameters } from "../core/parameters.ts"
+import type { FormatCode, Parameters, Protocol } from "../core/parameters.ts"
 import type { Remark } from "../core/remark.ts"
 import type { RowStream, StoredResult } from "../core/result.ts"
 import type { SettingsView } from "../core/settings.ts"
@@ -15,6 +15,7 @@ export type Question = {
   readonly parseMs: number
   readonly parameters: Parameters
   readonly resultFormats: readonly FormatCode[]
+  readonly protocol: Protocol
   readonly identity: Identity
   /** The database name of the login, for the engine that has to be told. */
   readonly database: string

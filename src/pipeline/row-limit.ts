@@ -1,6 +1,6 @@
 import { GatewayError, InvariantViolation } from "../core/errors.ts"
 import type { Remark } from "../core/remark.ts"
-import type { Completion, RowBatch, RowStream } from "../core/result.ts"
+import type { Completion, EarlyNotice, RowBatch, RowStream } from "../core/result.ts"
 import { SqlState } from "../core/sql-state.ts"
 
 export type RowLimitRule = { readonly rowLimit: number; readonly onExceed: "cut" | "error" }
@@ -28,6 +28,10 @@ export class LimitedRows implements RowStream {
     return this.#rows.description
   }
 
+  get notices(): readonly EarlyNotice[] | undefined {
+    return this.#rows.notices
+  }
+
   get completion(): Completion {
     return this.#completion ?? this.#rows.completion
   }
@@ -44,7 +48,9 @@ export class LimitedRows implements RowStream {
     if (this.#rule.onExceed === "error") throw limitExceeded(this.#rule.rowLimit)
     this.#sent = this.#rule.rowLimit
     this.isCut = true
-    this.#completion = { tag: `SELECT ${this.#sent}`, notices: [] }
+    const { notices } = batch
+    const isLeft = room === 0 && notices !== undefined
+    this.#completion = { tag: `SELECT ${this.#sent}`, notices: isLeft ? notices : [] }
     this.#remarks.push(cutRemark(this.#rule.rowLimit))
     this.#rows[Symbol.dispose]()
     return room === 0 ? undefined : firstRows(batch, room)
@@ -62,7 +68,7 @@ function firstRows(batch: RowBatch, rowCount: number): RowBatch {
     if (end + 5 > batch.bytes.length) throw new InvariantViolation("a row batch ends within a row")
     end += 1 + batch.bytes.readInt32BE(end + 1)
   }
-  return { bytes: batch.bytes.subarray(0, end), rowCount }
+  return { ...batch, bytes: batch.bytes.subarray(0, end), rowCount }
 }
 
 function cutRemark(rowLimit: number): Remark {

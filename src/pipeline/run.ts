@@ -2,7 +2,7 @@ import { GatewayError, toGatewayError } from "../core/errors.ts"
 import type { Parameters } from "../core/parameters.ts"
 import { noParameters } from "../core/parameters.ts"
 import type { Remark } from "../core/remark.ts"
-import type { Completion, RowBatch, RowStream } from "../core/result.ts"
+import type { Completion, EarlyNotice, RowBatch, RowStream } from "../core/result.ts"
 import { SqlState } from "../core/sql-state.ts"
 import type { Emitted, Statement } from "../core/statement.ts"
 import type { Leased } from "../route/router.ts"
@@ -40,6 +40,7 @@ export async function runOnWarehouse(
         statement,
         parameters,
         resultFormats: question.resultFormats,
+        protocol: question.protocol,
         settings: question.settings,
         statementTimeoutMs: timeoutMs,
         signal: deadline.signal,
@@ -145,13 +146,14 @@ export function inClientsTerms(
     error.position <= statement.text.length + 1
   const position = isInClientsText ? error.position + statement.offset : undefined
   if (position === error.position) return error
-  const { sqlState, reason, message, severity, safeToRetry } = error
+  const { sqlState, reason, message, severity, safeToRetry, stage } = error
   return new GatewayError({
     sqlState,
     reason,
     message,
     severity,
     safeToRetry,
+    stage,
     cause: error.cause,
     ...(position === undefined ? {} : { position }),
     ...(error.detail === undefined ? {} : { detail: error.detail }),
@@ -229,6 +231,10 @@ export class WarehouseRows implements RowStream {
 
   get description(): Buffer | undefined {
     return this.#rows.description
+  }
+
+  get notices(): readonly EarlyNotice[] | undefined {
+    return this.#rows.notices
   }
 
   get completion(): Completion {

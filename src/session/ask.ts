@@ -20,6 +20,7 @@ export function questionOf(request: RunRequest, state: SessionState): Question {
     parseMs: request.parseMs,
     parameters: request.parameters,
     resultFormats: request.formats,
+    protocol: request.protocol,
     identity: state.origin.identity,
     database: state.origin.database,
     settings: state.settings.view,

@@ -195,13 +195,13 @@ export class Conversation {
   #handleOrForward(message: FrontendMessage, splitter: FrameSplitter): void | Promise<void> {
     const needs = needsDirect(message, this.state, this.#objects)
     if (needs === false) return this.#handle(message)
-    if (needs === true) return this.#goDirect(splitter)
-    return needs.then((isDirect) => (isDirect ? this.#goDirect(splitter) : this.#handle(message)))
+    const goDirect = (): void | Promise<void> => this.#behindOwed(() => this.#goDirect(splitter))
+    if (needs === true) return goDirect()
+    return needs.then((isDirect) => (isDirect ? goDirect() : this.#handle(message)))
   }
 
   /** The session leaves its virtual life: what it has goes with it, and the message that needed it is the first one forwarded. */
   async #goDirect(splitter: FrameSplitter): Promise<void> {
-    await this.#extended.settle()
     const connection = await openDirect(this.state, this.#objects)
     const direct = new DirectSession({
       connection,
@@ -233,14 +233,8 @@ export class Conversation {
 
   #handle(message: FrontendMessage): void | Promise<void> {
     switch (message.kind) {
-      case "Query": {
-        this.#extended.forget()
-        // A simple Query uses, and so replaces, the unnamed statement and portal (PostgreSQL manual, 54.2.3).
-        this.#objects.closePrepared("")
-        this.#objects.closePortal("")
-        const pending = simpleQuery(message.sql, this.state, this.#delivery)
-        return pending === undefined ? this.#ready() : pending.then(() => this.#ready())
-      }
+      case "Query":
+        return this.#behindOwed(() => this.#simpleQuery(message.sql))
       case "Parse":
         return this.#extended.parse(message)
       case "Bind":
@@ -259,13 +253,39 @@ export class Conversation {
         this.#host.over()
         return undefined
       case "FunctionCall":
-        throw functionCallRefused()
+        return this.#behindOwed(() => {
+          throw functionCallRefused()
+        })
       case "CopyData":
       case "CopyDone":
       case "CopyFail":
         // Outside COPY these are read and dropped (PostgreSQL manual, 54.2.6).
         return undefined
     }
+  }
+
+  #simpleQuery(sql: string): void | Promise<void> {
+    // It uses, and so replaces, the unnamed statement and portal (PostgreSQL manual, 54.2.3).
+    this.#objects.closePrepared("")
+    this.#objects.closePortal("")
+    const pending = simpleQuery(sql, this.state, this.#delivery)
+    return pending === undefined ? this.#ready() : pending.then(() => this.#ready())
+  }
+
+  /** What an unfinished batch is owed comes first; when that is an error, it skips what stands behind it, too. */
+  #behindOwed(then: () => void | Promise<void>): void | Promise<void> {
+    let settling: void | Promise<void>
+    try {
+      settling = this.#extended.settle()
+    } catch (thrown) {
+      return this.#fail({ kind: "Flush" }, thrown)
+    }
+    if (settling === undefined) return then()
+    const settled = settling.then(
+      () => true,
+      (thrown: unknown) => this.#fail({ kind: "Flush" }, thrown) ?? false,
+    )
+    return settled.then((isSound) => (isSound && !this.isClosed ? then() : undefined))
   }
 
   #sync(): void | Promise<void> {
@@ -316,7 +336,7 @@ export class Conversation {
   }
 
   /** A malformed body in a sound frame. PostgreSQL answers in the phase that the message's type would have led to. */
-  #onUndecodable(type: number, error: GatewayError): undefined {
+  #onUndecodable(type: number, error: GatewayError): undefined | Promise<void> {
     if (error.severity === "FATAL") {
       this.end(error)
       return undefined
@@ -324,8 +344,8 @@ export class Conversation {
     if (this.#phase === "skipping") return undefined
     const meant: FrontendMessage =
       type === 0x51 ? { kind: "Query", sql: "" } : { kind: type === 0x53 ? "Sync" : "Flush" }
-    this.#fail(meant, error)
-    return undefined
+    const failed = this.#behindOwed(() => this.#fail(meant, error))
+    return failed instanceof Promise ? failed : undefined
   }
 
   /** Ends the session with a FATAL error. */

@@ -31,6 +31,7 @@ export async function runCopy(
       parseMs: request.parseMs,
       parameters: request.parameters,
       formats: options.format === "binary" ? [1] : [],
+      protocol: request.protocol,
     },
     state,
   )

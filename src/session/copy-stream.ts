@@ -57,8 +57,8 @@ export class CopyStream implements RowStream {
     this.#rowCount += batch.rowCount
     const bytes = copyRows(batch, this.#format)
     if (this.#format.kind === "binary" && isFirst)
-      return { bytes: withBinaryHeader(bytes), rowCount: batch.rowCount }
-    return { bytes, rowCount: batch.rowCount }
+      return { ...batch, bytes: withBinaryHeader(bytes) }
+    return { ...batch, bytes }
   }
 
   #tail(): Buffer {

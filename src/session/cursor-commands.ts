@@ -27,9 +27,9 @@ export async function openCursor(
     })
   state.cursors.checkFree(cursor.name)
   if (state.objects.findPortal(cursor.name) !== undefined) throw cursorExists(cursor.name)
-  const { parseMs, parameters } = request
+  const { parseMs, parameters, protocol } = request
   const run = async (formats: readonly FormatCode[]): Promise<RunOutcome> =>
-    ask({ statement: cursor.query, parseMs, parameters, formats }, state)
+    ask({ statement: cursor.query, parseMs, parameters, formats, protocol }, state)
   const formats: readonly FormatCode[] = cursor.isBinary ? [1] : []
   const outcome = await run(formats)
   const result = new ResultCursor(outcome.result)
@@ -95,7 +95,10 @@ async function portalRows(portal: Portal, state: SessionState): Promise<CursorRo
         message: `portal "${portal.name}" cannot be fetched from before it was executed`,
       })
     const { parameters, formats } = portal
-    const outcome = await ask({ statement, parseMs, parameters, formats }, state)
+    const outcome = await ask(
+      { statement, parseMs, parameters, formats, protocol: "extended" },
+      state,
+    )
     portal.run = { outcome, cursor: new ResultCursor(outcome.result) }
   }
   portal.rows = new CursorRows(portal.run.cursor, { kind: "none" }, state.memory)

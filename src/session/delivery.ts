@@ -94,9 +94,10 @@ export class Delivery {
     this.#report = outcome.report
     const { result } = outcome
     if (this.#sendImage(outcome, "whole")) return undefined
+    for (const notice of result.notices ?? []) this.tellNotice(notice.frame)
     if (result.description !== undefined) this.output.write(result.description)
     const cursor = new ResultCursor(result)
-    const sent = cursor.send(this.output, Number.POSITIVE_INFINITY)
+    const sent = cursor.send(this.output, Number.POSITIVE_INFINITY, this.tellNotices)
     if (typeof sent === "number") {
       this.complete(cursor, sent, outcome.remarks)
       return undefined
@@ -127,12 +128,20 @@ export class Delivery {
 
   complete(cursor: ResultCursor, rowCount: number, remarks: readonly Remark[]): void {
     this.#cursor = undefined
-    for (const notice of cursor.notices)
-      if (this.#isWanted(noticeSeverity(notice))) this.output.write(notice)
+    this.tellNotices(cursor.notices)
     for (const remark of remarks) this.sendRemark(remark)
     this.output.write(commandComplete(cursor.tag(rowCount)))
     this.#rowCount = rowCount
     this.end("ok", undefined)
+  }
+
+  /** The warehouse's notices, those that the session wants to see. */
+  readonly tellNotices = (notices: readonly Buffer[]): void => {
+    for (const notice of notices) this.tellNotice(notice)
+  }
+
+  tellNotice(notice: Buffer): void {
+    if (this.#isWanted(noticeSeverity(notice))) this.output.write(notice)
   }
 
   /** client_min_messages is the session's own: the warehouse connection sends notices whatever the client asked for. */

@@ -1,9 +1,9 @@
-import { GatewayError } from "../core/errors.ts"
+import { GatewayError, toGatewayError } from "../core/errors.ts"
 import type { Parameters } from "../core/parameters.ts"
+import type { StatementDescription } from "../core/result.ts"
 import { SqlState } from "../core/sql-state.ts"
 import type { Statement } from "../core/statement.ts"
 import { statementsOf } from "../pipeline/answer.ts"
-import { describe } from "../pipeline/describe.ts"
 import {
   bindComplete,
   closeComplete,
@@ -21,12 +21,12 @@ import type {
   ExecuteMessage,
   ParseMessage,
 } from "../wire/frontend-messages.ts"
-import { changeFormats, checkResultFormats, columnCount } from "../wire/rows.ts"
-import { questionOf } from "./ask.ts"
+import { checkResultFormats, columnCount } from "../wire/rows.ts"
 import { checkBinaryWidths } from "./binary-widths.ts"
 import { FetchedRows } from "./cursor-rows.ts"
 import type { Delivery } from "./delivery.ts"
 import { describeLocal } from "./describe-local.ts"
+import { askDescription, asksForData, portalDescription } from "./describe-prepared.ts"
 import {
   deallocatePrepared,
   type NamedObjects,
@@ -35,6 +35,7 @@ import {
   portalBytes,
   preparedBytes,
 } from "./named-objects.ts"
+import { OwedReplies } from "./owed-replies.ts"
 import {
   askedStatement,
   checkParameterGap,
@@ -44,25 +45,28 @@ import {
 import { executedStatement } from "./prepare-command.ts"
 import { ResultCursor } from "./result-cursor.ts"
 import type { RunOutcome } from "./run-outcome.ts"
-import { cursorExists, withFields } from "./session-errors.ts"
+import { cursorExists, errorOfPortal, portalCannotBeRun } from "./session-errors.ts"
 import type { SessionState } from "./session-state.ts"
 import type { SqlCursor } from "./sql-cursors.ts"
 import { runStatement, transactionFailed } from "./statement-runner.ts"
 
 /**
- * The extended protocol (PostgreSQL manual, 54.2.3). Describe of a portal that was not run yet is held back until the next
- * message: when that is its Execute, as nearly all drivers send it, one run on the warehouse serves both.
+ * The extended protocol (PostgreSQL manual, 54.2.3). Answers to Parse, Bind and Describe of a portal are held back until the next
+ * message: when that is its Execute, as nearly all drivers send it, one run on the warehouse serves all, and what the warehouse
+ * complains of is raised at the message where PostgreSQL raises it. Flush, Sync and messages of other statements settle them by
+ * asking for the description. No error leaves here while anything is owed.
  */
 export class ExtendedQuery {
   readonly #state: SessionState
   readonly #objects: NamedObjects
   readonly #delivery: Delivery
-  #owedDescription: Portal | undefined
+  readonly #owed: OwedReplies
 
   constructor(state: SessionState, objects: NamedObjects, delivery: Delivery) {
     this.#state = state
     this.#objects = objects
     this.#delivery = delivery
+    this.#owed = new OwedReplies(delivery, objects)
   }
 
   parse(message: ParseMessage): void | Promise<void> {
@@ -88,82 +92,95 @@ export class ExtendedQuery {
     const statement = first?.class.kind === "empty" ? undefined : first
     this.#checkNotFailed(statement)
     checkParameterGap(statement, message.parameterTypes)
-    this.#objects.addPrepared({
+    const prepared: PreparedStatement = {
       name: message.name,
       statement,
       parseMs: performance.now() - startMs,
       bytes: preparedBytes(message.sql),
       parameterTypes: message.parameterTypes,
       describedTypes: undefined,
-    })
-    this.#delivery.output.write(parseComplete)
+    }
+    this.#objects.addPrepared(prepared)
+    if (isProvenLater(statement)) this.#owed.oweParse(prepared)
+    else this.#delivery.output.write(parseComplete)
   }
 
   bind(message: BindMessage): void | Promise<void> {
-    return this.#settled(() => {
-      const prepared = this.#objects.prepared(message.statement)
-      this.#checkNotFailed(prepared.statement)
-      const expected = parameterCountOf(prepared)
-      if (message.values.length !== expected)
-        throw new GatewayError({
-          sqlState: SqlState.ProtocolViolation,
-          reason: "protocol_violation",
-          message: `bind message supplies ${message.values.length} parameters, but prepared statement "${prepared.name}" requires ${expected}`,
-        })
-      if (prepared.describedColumns !== undefined)
-        checkResultFormats(message.resultFormats, prepared.describedColumns)
-      const parameters: Parameters = {
-        types: prepared.describedTypes ?? prepared.parameterTypes,
-        formats: message.parameterFormats,
-        values: message.values,
-      }
-      checkBinaryWidths(parameters, message.portal)
-      if (this.#state.cursors.find(message.portal) !== undefined) throw cursorExists(message.portal)
-      this.#objects.addPortal({
-        name: message.portal,
-        prepared,
-        parameters,
-        formats: message.resultFormats,
-        bytes: portalBytes(parameters),
-        run: undefined,
-        isFinished: false,
-        depth: this.#state.transaction.savepointNames.length,
+    if (!this.#owed.continuesStatement(message.statement))
+      return this.#settled(() => this.bind(message))
+    let portal: Portal
+    try {
+      portal = this.#portalOf(message)
+    } catch (thrown) {
+      return this.#settled(() => {
+        throw thrown
       })
-      this.#delivery.output.write(bindComplete)
-      return undefined
-    })
+    }
+    if (isProvenLater(portal.prepared.statement)) this.#owed.oweBind(portal)
+    else this.#delivery.output.write(bindComplete)
+    return undefined
+  }
+
+  #portalOf(message: BindMessage): Portal {
+    const prepared = this.#objects.prepared(message.statement)
+    this.#checkNotFailed(prepared.statement)
+    const expected = parameterCountOf(prepared)
+    if (message.values.length !== expected)
+      throw new GatewayError({
+        sqlState: SqlState.ProtocolViolation,
+        reason: "protocol_violation",
+        message: `bind message supplies ${message.values.length} parameters, but prepared statement "${prepared.name}" requires ${expected}`,
+      })
+    if (prepared.describedColumns !== undefined)
+      checkResultFormats(message.resultFormats, prepared.describedColumns)
+    const parameters: Parameters = {
+      types: prepared.describedTypes ?? prepared.parameterTypes,
+      formats: message.parameterFormats,
+      values: message.values,
+    }
+    checkBinaryWidths(parameters, message.portal)
+    if (this.#state.cursors.find(message.portal) !== undefined) throw cursorExists(message.portal)
+    const portal: Portal = {
+      name: message.portal,
+      prepared,
+      parameters,
+      formats: message.resultFormats,
+      bytes: portalBytes(parameters),
+      run: undefined,
+      isFinished: false,
+      depth: this.#state.transaction.savepointNames.length,
+    }
+    this.#objects.addPortal(portal)
+    return portal
   }
 
   describe(message: DescribeMessage): void | Promise<void> {
-    return this.#settled(() => {
-      if (message.target === "statement")
-        return this.#describeStatement(this.#objects.prepared(message.name))
-      // A cursor of DECLARE is a portal, too: psycopg describes it so.
-      const cursor = this.#state.cursors.find(message.name)
-      if (cursor !== undefined) {
-        this.#writeDescription(cursor.rows.description)
-        return undefined
-      }
-      const portal = this.#objects.portal(message.name)
-      this.#checkNotFailed(portal.prepared.statement)
-      if (portal.run === undefined && asksForData(portal.prepared.statement))
-        this.#owedDescription = portal
-      else this.#writeDescription(portal.run?.outcome.result.description ?? this.#local(portal))
+    const { name } = message
+    if (message.target === "statement")
+      return this.#owed.continuesStatement(name)
+        ? this.#describeStatement(this.#objects.prepared(name))
+        : this.#settled(() => this.describe(message))
+    if (!this.#owed.continuesPortal(name)) return this.#settled(() => this.describe(message))
+    // A cursor of DECLARE is a portal, too: psycopg describes it so.
+    const cursor = this.#state.cursors.find(name)
+    if (cursor !== undefined) {
+      this.#writeDescription(cursor.rows.description)
       return undefined
-    })
+    }
+    const portal = this.#objects.portal(name)
+    this.#checkNotFailed(portal.prepared.statement)
+    if (portal.run === undefined && asksForData(portal.prepared.statement))
+      this.#owed.oweDescription(portal)
+    else this.#writeDescription(portal.run?.outcome.result.description ?? this.#local(portal))
+    return undefined
   }
 
-  /** Execute is the one message before which an owed description of the same portal need not be settled. */
   execute(message: ExecuteMessage): void | Promise<void> {
-    const cursor = this.#state.cursors.find(message.portal)
-    if (cursor !== undefined)
-      return this.#settled(() => this.#executeCursor(cursor, message.rowsMax))
-    const portal = this.#objects.portal(message.portal)
-    if (this.#owedDescription !== undefined && this.#owedDescription !== portal)
-      return this.#settled(() => this.#execute(portal, message.rowsMax))
-    const isDescriptionOwed = this.#owedDescription === portal
-    this.#owedDescription = undefined
-    return this.#execute(portal, message.rowsMax, isDescriptionOwed)
+    const { portal: name, rowsMax } = message
+    if (!this.#owed.endsPortal(name)) return this.#settled(() => this.execute(message))
+    const cursor = this.#state.cursors.find(name)
+    if (cursor !== undefined) return this.#executeCursor(cursor, rowsMax)
+    return this.#execute(this.#objects.portal(name), rowsMax)
   }
 
   close(message: CloseMessage): void | Promise<void> {
@@ -177,39 +194,50 @@ export class ExtendedQuery {
     })
   }
 
-  /** Before Flush and Sync: what was held back is sent now. */
+  /** Before Flush, Sync and what belongs to no statement: what was held back is sent now, or the error instead of it thrown. */
   settle(): void | Promise<void> {
-    return this.#settled(() => undefined)
+    const { portal, statement } = this.#owed
+    if (portal !== undefined) return this.#settlePortal(portal)
+    return statement === undefined ? undefined : this.#settleParse(statement)
   }
 
   /** After an error nothing held back is sent any more. */
   forget(): void {
-    this.#owedDescription = undefined
+    this.#owed.forget()
   }
 
-  /** Sends an owed description first, by asking for it alone. */
   #settled(then: () => void | Promise<void>): void | Promise<void> {
-    const portal = this.#owedDescription
-    if (portal === undefined) return then()
-    this.#owedDescription = undefined
-    return this.#describePortal(portal).then(then)
+    const settling = this.settle()
+    return settling === undefined ? then() : settling.then(then)
   }
 
-  async #describePortal(portal: Portal): Promise<void> {
-    if (this.#state.mustSpool) await this.#state.spool()
-    const { statement, types } = executedStatement(portal.prepared, this.#state)
-    if (statement === undefined) return this.#writeDescription(undefined)
-    if (!asksForData(statement))
-      return this.#writeDescription(describeLocal(statement, this.#state, portal.formats))
-    const parameters = types === undefined ? portal.parameters : { types, formats: [], values: [] }
-    const question = this.#question({ ...portal, parameters }, statement)
-    const described = await describe(question, this.#state.origin.rooms)
-    const { rowDescription } = described
-    if (rowDescription !== undefined)
-      checkResultFormats(portal.formats, columnCount(rowDescription))
-    this.#writeDescription(
-      rowDescription === undefined ? undefined : changeFormats(rowDescription, portal.formats),
-    )
+  #settleParse(prepared: PreparedStatement): void | Promise<void> {
+    const raise = (thrown: unknown): void => {
+      // A warehouse that cannot be asked now may not be needed later: a statement that was not proven wrong is taken.
+      if (!isRaisedAtParse(thrown)) return this.#owed.acknowledge()
+      this.#owed.refuse(thrown)
+      throw thrown
+    }
+    try {
+      const described = askDescription(prepared, this.#state)
+      const proven = ({ notices }: StatementDescription): void => this.#owed.acknowledge(notices)
+      return described instanceof Promise ? described.then(proven, raise) : proven(described)
+    } catch (thrown) {
+      return raise(thrown)
+    }
+  }
+
+  async #settlePortal(portal: Portal): Promise<void> {
+    const { isDescriptionOwed } = this.#owed
+    let description: Buffer | undefined
+    try {
+      description = await portalDescription(portal, this.#state)
+    } catch (thrown) {
+      this.#owed.refuse(thrown)
+      throw thrown
+    }
+    this.#owed.acknowledge()
+    if (isDescriptionOwed) this.#writeDescription(description)
   }
 
   #describeStatement(prepared: PreparedStatement): void | Promise<void> {
@@ -226,41 +254,27 @@ export class ExtendedQuery {
       )
       return undefined
     }
-    const question = questionOf(
-      {
-        statement,
-        parseMs: prepared.parseMs,
-        parameters: { types: types ?? prepared.parameterTypes, formats: [], values: [] },
-        formats: [],
-      },
-      this.#state,
-    )
-    const { rooms } = this.#state.origin
-    const described = this.#state.mustSpool
-      ? this.#state.spool().then(() => describe(question, rooms))
-      : describe(question, rooms)
-    const send = (ready: Awaited<typeof described>): void => {
+    const send = (ready: StatementDescription): void => {
       // An EXECUTE has no parameters of its own.
       if (types === undefined) prepared.describedTypes = ready.parameterTypes
       const isCursor = executed.statement !== statement
       if (ready.rowDescription !== undefined && !isCursor)
         prepared.describedColumns = columnCount(ready.rowDescription)
+      this.#owed.acknowledge(ready.notices)
       output.write(parameterDescription(types === undefined ? ready.parameterTypes : []))
       this.#writeDescription(isCursor ? undefined : ready.rowDescription)
     }
-    return described instanceof Promise ? described.then(send) : send(described)
-  }
-
-  #question(portal: Portal, statement: Statement) {
-    return questionOf(
-      {
-        statement,
-        parseMs: portal.prepared.parseMs,
-        parameters: portal.parameters,
-        formats: portal.formats,
-      },
-      this.#state,
-    )
+    const raise = (thrown: unknown): never => {
+      this.#owed.refuse(thrown)
+      throw thrown
+    }
+    let described: StatementDescription | Promise<StatementDescription>
+    try {
+      described = askDescription(prepared, this.#state)
+    } catch (thrown) {
+      return raise(thrown)
+    }
+    return described instanceof Promise ? described.then(send, raise) : send(described)
   }
 
   #local(portal: Portal): Buffer | undefined {
@@ -274,43 +288,66 @@ export class ExtendedQuery {
     this.#delivery.output.write(description ?? noData)
   }
 
-  #execute(portal: Portal, rowsMax: number, isDescriptionOwed = false): void | Promise<void> {
+  #execute(portal: Portal, rowsMax: number): void | Promise<void> {
     const { statement } = portal.prepared
-    const { output } = this.#delivery
     if (statement === undefined) {
-      if (isDescriptionOwed) output.write(noData)
-      output.write(emptyQueryResponse)
+      this.#delivery.output.write(emptyQueryResponse)
       return undefined
     }
     this.#checkNotFailed(statement)
     if (portal.run !== undefined) {
-      // A command is run once; only a portal with rows says again that it has none left (pquery.c: PortalRun).
       if (portal.isFinished && portal.run.outcome.result.description === undefined)
         throw portalCannotBeRun(portal.name)
       return this.#send(portal, portal.run, rowsMax)
     }
     this.#delivery.begin(statement)
-    const request = {
-      statement,
-      parseMs: portal.prepared.parseMs,
-      parameters: portal.parameters,
-      formats: portal.formats,
-    }
-    const started = runStatement(request, this.#state)
-    const go = (outcome: RunOutcome): void | Promise<void> => {
-      if (statement.class.kind === "session")
-        deallocatePrepared(statement.class.command, this.#objects)
-      const isCopy = statement.class.kind === "copy"
-      if (!isCopy) checkFormats(portal, outcome)
-      // CopyOutResponse, which stands in the place of a description, is part of COPY's own answer, and all of its rows come at once.
-      if (isDescriptionOwed || isCopy) this.#writeDescription(outcome.result.description)
-      const run = { outcome, cursor: new ResultCursor(outcome.result) }
-      portal.run = run
-      return this.#send(portal, run, isCopy ? 0 : rowsMax)
+    const { parameters, formats, prepared } = portal
+    const { parseMs } = prepared
+    const request = { statement, parseMs, parameters, formats, protocol: "extended" } as const
+    let started: RunOutcome | Promise<RunOutcome>
+    try {
+      started = runStatement(request, this.#state)
+    } catch (thrown) {
+      return this.#refuse(thrown, portal)
     }
     return started instanceof Promise
-      ? started.catch((thrown: unknown) => throwOfPortal(thrown, portal)).then(go)
-      : go(started)
+      ? started.then(
+          (outcome) => this.#begin(portal, statement, outcome, rowsMax),
+          (thrown: unknown) => this.#refuse(thrown, portal),
+        )
+      : this.#begin(portal, statement, started, rowsMax)
+  }
+
+  /** The statement runs: everything that was owed is true now. */
+  #begin(
+    portal: Portal,
+    { class: statementClass }: Statement,
+    outcome: RunOutcome,
+    rowsMax: number,
+  ): void | Promise<void> {
+    const { isDescriptionOwed } = this.#owed
+    if (statementClass.kind === "session") deallocatePrepared(statementClass.command, this.#objects)
+    const run = { outcome, cursor: new ResultCursor(outcome.result) }
+    const isCopy = statementClass.kind === "copy"
+    const { description } = outcome.result
+    if (!isCopy && portal.formats.length > 1 && description !== undefined)
+      try {
+        checkResultFormats(portal.formats, columnCount(description))
+      } catch (thrown) {
+        run.cursor[Symbol.dispose]()
+        return this.#refuse(thrown, portal)
+      }
+    this.#owed.acknowledge(outcome.result.notices)
+    // CopyOutResponse, which stands in the place of a description, is part of COPY's own answer, and all of its rows come at once.
+    if (isDescriptionOwed || isCopy) this.#writeDescription(description)
+    portal.run = run
+    return this.#send(portal, run, isCopy ? 0 : rowsMax)
+  }
+
+  #refuse(thrown: unknown, portal: Portal): never {
+    const error = errorOfPortal(thrown, portal.name)
+    this.#owed.refuse(error)
+    throw error
   }
 
   #send(portal: Portal, run: NonNullable<Portal["run"]>, rowsMax: number): void | Promise<void> {
@@ -322,7 +359,8 @@ export class ExtendedQuery {
       return undefined
     }
     const wanted = rowsMax === 0 ? Number.POSITIVE_INFINITY : rowsMax
-    const sent = run.cursor.send(this.#delivery.output, wanted)
+    const { output, tellNotices } = this.#delivery
+    const sent = run.cursor.send(output, wanted, tellNotices)
     const finish = (rowCount: number): void => {
       this.#executed(portal)
       // PostgreSQL suspends a portal whose limit was met exactly, without looking whether a row is left.
@@ -353,8 +391,9 @@ export class ExtendedQuery {
       count,
       isMove: false,
     })
-    const { output } = this.#delivery
-    const sent = await new ResultCursor(fetched).send(output, Number.POSITIVE_INFINITY)
+    const { output, tellNotices } = this.#delivery
+    const cursor = new ResultCursor(fetched)
+    const sent = await cursor.send(output, Number.POSITIVE_INFINITY, tellNotices)
     output.write(sent === count ? portalSuspended : commandComplete(`SELECT ${sent}`))
   }
 
@@ -368,32 +407,15 @@ export class ExtendedQuery {
   }
 }
 
-function portalCannotBeRun(name: string): GatewayError {
-  return new GatewayError({
-    sqlState: SqlState.ObjectNotInPrerequisiteState,
-    reason: "transaction_state",
-    message: `portal "${name}" cannot be run`,
-  })
-}
-
-/** A list of formats that fits no result of so many columns: checked when the columns are known. */
-function checkFormats({ formats }: Portal, { result }: RunOutcome): void {
-  if (formats.length > 1 && result.description !== undefined)
-    checkResultFormats(formats, columnCount(result.description))
-}
-
-/** True for what is described by the warehouse. What is refused says so when it is executed, as a write does in PostgreSQL. */
-function asksForData(statement: Statement | undefined): boolean {
+/** True for a statement that only the warehouse can prove: until then nothing is said of its Parse and Bind. */
+function isProvenLater(statement: Statement | undefined): boolean {
   const kind = statement?.class.kind
-  return kind === "read" || kind === "explain" || kind === "execute"
+  return kind === "read" || kind === "explain"
 }
 
-/** The warehouse knows every portal as the unnamed one; its errors name the client's. */
-function throwOfPortal(thrown: unknown, { name }: Portal): never {
-  if (name === "" || !(thrown instanceof GatewayError)) throw thrown
-  const where = thrown.fields?.get("W")
-  if (where === undefined || !where.includes("unnamed portal ")) throw thrown
-  const fields = new Map(thrown.fields)
-  fields.set("W", where.replace("unnamed portal ", `portal "${name}" `))
-  throw withFields(thrown, fields)
+/** True for an error that is told instead of ParseComplete; others may be gone when the statement is executed, or come then. */
+function isRaisedAtParse(thrown: unknown): boolean {
+  const { stage, severity, reason } = toGatewayError(thrown)
+  if (stage === "parse" || severity === "FATAL") return true
+  return reason === "cancelled" || reason === "statement_timeout"
 }

@@ -64,7 +64,7 @@ async function declaredTypes({ types }: Prepare, state: SessionState): Promise<r
 }
 
 function requestFor(statement: Statement): RunRequest {
-  return { statement, parseMs: 0, parameters: noParameters, formats: [] }
+  return { statement, parseMs: 0, parameters: noParameters, formats: [], protocol: "simple" }
 }
 
 /** Types of all parameters: asked of the warehouse once for each prepared statement that is a read. */

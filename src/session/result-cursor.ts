@@ -7,6 +7,9 @@ import type { MemoryShare } from "./session-memory.ts"
 
 const noNotices: readonly Buffer[] = []
 
+/** Where notices among rows go. */
+type TellNotices = (notices: readonly Buffer[]) => void
+
 /**
  * A result being handed out: all at once for a simple query, in pieces for a portal with a row limit or a cursor. Stored
  * results are handed out without a promise, so that a hit stays within one turn of the event loop.
@@ -68,13 +71,14 @@ export class ResultCursor {
   }
 
   /** Sends up to `rowsMax` rows (Infinity: all), and returns how many were. */
-  send(output: Output, rowsMax: number): number | Promise<number> {
-    if (this.#stored === undefined) return this.#sendStream(output, rowsMax)
+  send(output: Output, rowsMax: number, tell: TellNotices): number | Promise<number> {
+    if (this.#stored === undefined) return this.#sendStream(output, rowsMax, tell)
     let sent = 0
     while (sent < rowsMax) {
-      if (output.isFull) return this.#sendSlowly(output, rowsMax, sent)
+      if (output.isFull) return this.#sendSlowly(output, rowsMax, tell, sent)
       const batch = this.#takeStored(this.#stored, rowsMax - sent)
       if (batch === undefined) break
+      if (batch.notices !== undefined) tell(batch.notices)
       output.write(batch.bytes)
       sent += batch.rowCount
     }
@@ -88,7 +92,7 @@ export class ResultCursor {
       this.#nextBatch += 1
     }
     if (batch === undefined) {
-      this.#completion = { tag: stored.tag, notices: noNotices }
+      this.#completion = { tag: stored.tag, notices: stored.endNotices ?? noNotices }
       return undefined
     }
     return this.#cut(batch, rowsMax)
@@ -102,23 +106,30 @@ export class ResultCursor {
     return now
   }
 
-  async #sendSlowly(output: Output, rowsMax: number, alreadySent: number): Promise<number> {
+  async #sendSlowly(
+    output: Output,
+    rowsMax: number,
+    tell: TellNotices,
+    alreadySent: number,
+  ): Promise<number> {
     let sent = alreadySent
     while (sent < rowsMax && this.#stored !== undefined) {
       if (output.isFull) await output.drained()
       const batch = this.#takeStored(this.#stored, rowsMax - sent)
       if (batch === undefined) break
+      if (batch.notices !== undefined) tell(batch.notices)
       output.write(batch.bytes)
       sent += batch.rowCount
     }
     return sent
   }
 
-  async #sendStream(output: Output, rowsMax: number): Promise<number> {
+  async #sendStream(output: Output, rowsMax: number, tell: TellNotices): Promise<number> {
     let sent = 0
     while (sent < rowsMax) {
       const batch = await this.#takeStream(rowsMax - sent)
       if (batch === undefined) break
+      if (batch.notices !== undefined) tell(batch.notices)
       output.write(batch.bytes)
       sent += batch.rowCount
       if (output.isFull) await output.drained()

@@ -1,5 +1,5 @@
 import type { StatementReport } from "../core/observation.ts"
-import type { FormatCode, Parameters } from "../core/parameters.ts"
+import type { FormatCode, Parameters, Protocol } from "../core/parameters.ts"
 import type { Remark } from "../core/remark.ts"
 import type { RowStream, StoredResult } from "../core/result.ts"
 import type { Statement } from "../core/statement.ts"
@@ -10,6 +10,7 @@ export type RunRequest = {
   readonly parseMs: number
   readonly parameters: Parameters
   readonly formats: readonly FormatCode[]
+  readonly protocol: Protocol
 }
 
 export type RunOutcome = {

@@ -66,13 +66,14 @@ export function withFields(
   fields: ErrorFields,
   position = error.position,
 ): GatewayError {
-  const { sqlState, reason, message, severity, safeToRetry, cause, detail, hint } = error
+  const { sqlState, reason, message, severity, safeToRetry, cause, detail, hint, stage } = error
   return new GatewayError({
     sqlState,
     reason,
     message,
     severity,
     safeToRetry,
+    stage,
     fields,
     cause,
     ...(detail === undefined ? {} : { detail }),
@@ -88,4 +89,23 @@ export function cursorExists(name: string): GatewayError {
     reason: "duplicate_name",
     message: `cursor "${name}" already exists`,
   })
+}
+
+/** A command is run once; only a portal with rows says again that it has none left (pquery.c: PortalRun). */
+export function portalCannotBeRun(name: string): GatewayError {
+  return new GatewayError({
+    sqlState: SqlState.ObjectNotInPrerequisiteState,
+    reason: "transaction_state",
+    message: `portal "${name}" cannot be run`,
+  })
+}
+
+/** The warehouse knows every portal as the unnamed one; its errors name the client's. */
+export function errorOfPortal(thrown: unknown, name: string): unknown {
+  if (name === "" || !(thrown instanceof GatewayError)) return thrown
+  const where = thrown.fields?.get("W")
+  if (where === undefined || !where.includes("unnamed portal ")) return thrown
+  const fields = new Map(thrown.fields)
+  fields.set("W", where.replace("unnamed portal ", `portal "${name}" `))
+  return withFields(thrown, fields)
 }

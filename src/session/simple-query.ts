@@ -54,7 +54,7 @@ function runFrom(
     }
     const parseMs = index === 0 ? script.parseMs : 0
     const pending = runOne(
-      { statement, parseMs, parameters: noParameters, formats: [] },
+      { statement, parseMs, parameters: noParameters, formats: [], protocol: "simple" },
       state,
       delivery,
     )

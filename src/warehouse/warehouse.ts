@@ -1,6 +1,6 @@
 import type { CatalogSnapshot } from "../core/catalog.ts"
 import type { DirectConnection, DirectOptions } from "../core/direct.ts"
-import type { FormatCode, Parameters } from "../core/parameters.ts"
+import type { FormatCode, Parameters, Protocol } from "../core/parameters.ts"
 import type { RowStream, StatementDescription } from "../core/result.ts"
 import type { SettingsView } from "../core/settings.ts"
 import type { Ast, Emitted, IsolationLevel } from "../core/statement.ts"
@@ -47,6 +47,8 @@ export type RunRequest = {
   readonly parameters: Parameters
   /** Empty = all text; one = for all; otherwise one a column. */
   readonly resultFormats: readonly FormatCode[]
+  /** `extended`: the stage of an error is wanted (GatewayError.stage), and notices as that protocol orders them. */
+  readonly protocol: Protocol
   readonly settings: SettingsView
   /** Set on the engine and kept here too; 0 = none. */
   readonly statementTimeoutMs: number

@@ -1,13 +1,14 @@
 import { isUtf8 } from "node:buffer"
-import { GatewayError } from "../core/errors.ts"
+import { type ErrorStage, GatewayError } from "../core/errors.ts"
 import { SqlState } from "../core/sql-state.ts"
 
 /** Makes the error for a body that does not hold what its type promises. The text is PostgreSQL's own (pqformat.c). */
 export type Violation = (message: string) => GatewayError
 
 /** A client's malformed body: ERROR, because the frame's length was sound and the next frame starts where it should. */
-export function clientViolation(message: string): GatewayError {
+export function clientViolation(message: string, stage?: ErrorStage): GatewayError {
   return new GatewayError({
+    stage,
     sqlState: SqlState.ProtocolViolation,
     reason: "protocol_violation",
     message,

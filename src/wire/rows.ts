@@ -24,7 +24,7 @@ export function splitRows(batch: RowBatch, rowCount: number): readonly [RowBatch
   }
   if (offset > bytes.length) throw new InvariantViolation("a row batch ends inside a row")
   return [
-    { bytes: bytes.subarray(0, offset), rowCount },
+    { ...batch, bytes: bytes.subarray(0, offset), rowCount },
     { bytes: bytes.subarray(offset), rowCount: batch.rowCount - rowCount },
   ]
 }
@@ -80,6 +80,7 @@ export function checkResultFormats(formats: readonly FormatCode[], columns: numb
   if (formats.length <= 1 || formats.length === columns) return
   throw clientViolation(
     `bind message has ${formats.length} result formats but query has ${columns} columns`,
+    "bind",
   )
 }
 

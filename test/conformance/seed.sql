@@ -61,3 +61,8 @@ CREATE TABLE w.counter (n int);
 CREATE SEQUENCE w.seq;
 RESET ROLE;
 ANALYZE;
+CREATE FUNCTION lab.murmur(n int) RETURNS int STABLE LANGUAGE plpgsql AS $$
+BEGIN
+  RAISE NOTICE 'murmur %', n;
+  RETURN n;
+END $$;

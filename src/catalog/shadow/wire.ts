@@ -1,4 +1,4 @@
-import { GatewayError } from "../../core/errors.ts"
+import { type ErrorStage, GatewayError } from "../../core/errors.ts"
 import type { Parameters } from "../../core/parameters.ts"
 import type { RowBatch, RowStream, StatementDescription } from "../../core/result.ts"
 import type { ShadowQuestion } from "../../core/shadow-catalogue.ts"
@@ -81,12 +81,19 @@ function read(bytes: Buffer): Reply {
     tag: "",
   }
   const rows: Buffer[] = []
+  let awaited: ErrorStage | undefined = "parse"
   let offset = 0
   while (offset + 5 <= bytes.length) {
     const end = offset + 1 + bytes.readInt32BE(offset + 1)
     if (end > bytes.length || end < offset + 5) break
     const message = bytes.subarray(offset, end)
     switch (String.fromCharCode(bytes[offset] ?? 0)) {
+      case "1":
+        awaited = "bind"
+        break
+      case "2":
+        awaited = undefined
+        break
       case "T":
         reply.description = message
         break
@@ -103,7 +110,7 @@ function read(bytes: Buffer): Reply {
         reply.parameterTypes = parameterTypes(message)
         break
       case "E":
-        throw postgresError(message)
+        throw postgresError(message, awaited)
       default:
     }
     offset = end
@@ -120,7 +127,7 @@ function parameterTypes(message: Buffer): readonly number[] {
 
 const placed = new Set(["S", "V", "C", "M", "D", "H", "P"])
 
-function postgresError(message: Buffer): GatewayError {
+function postgresError(message: Buffer, stage: ErrorStage | undefined): GatewayError {
   const fields = new Map<string, string>()
   let offset = 5
   while (offset < message.length && message[offset] !== 0) {
@@ -135,6 +142,7 @@ function postgresError(message: Buffer): GatewayError {
   return new GatewayError({
     sqlState: fields.get("C") ?? SqlState.InternalError,
     reason: "warehouse_error",
+    stage,
     message: fields.get("M") ?? "the catalogue reported an error without a text",
     ...(detail === undefined ? {} : { detail }),
     ...(hint === undefined ? {} : { hint }),

@@ -224,6 +224,9 @@ function plainText(text: string): string {
   return first.replaceAll(path, "(file)").trim()
 }
 
+/** What DuckDB finds out when it prepares a statement, as PostgreSQL does at Parse. */
+const analysisKinds: ReadonlySet<string> = new Set(["Parser", "Binder", "Catalog"])
+
 /** An error that DuckDB raised while it prepared or ran `sql`. The original stays as `cause`, for logs only. */
 export function duckdbError(thrown: unknown, sql: string): GatewayError {
   if (thrown instanceof GatewayError) return thrown
@@ -234,6 +237,7 @@ export function duckdbError(thrown: unknown, sql: string): GatewayError {
   const translated = asWritten(translate(kind, text), sql, position)
   return new GatewayError({
     reason: "warehouse_error",
+    stage: analysisKinds.has(kind) ? "parse" : undefined,
     ...translated,
     ...(position === undefined ? {} : { position }),
     cause: thrown,

@@ -11,8 +11,8 @@ import { connectionLost, parseFields, protocolError, serverError } from "./error
 import { readPosition } from "./position.ts"
 import type { Asker, Question } from "./question.ts"
 import { Relay } from "./relay.ts"
-import { Reply } from "./reply.ts"
-import { describeMessages, Run, runMessages } from "./run.ts"
+import { Reply, type ReplyKind } from "./reply.ts"
+import { describeMessages, Run, replyKind, runMessages } from "./run.ts"
 import { leavesTraces, type Replay, SettingsState, settingName } from "./settings-replay.ts"
 import { decodeRows, type TextRow } from "./text-rows.ts"
 import { isolationSql, savepointSql } from "./transaction-sql.ts"
@@ -116,7 +116,7 @@ export class PostgresConnection implements WarehouseConnection, Asker {
       replay,
       signal,
       statementTimeoutMs,
-      isDescribe: true,
+      kind: "describe",
     })
     await run.start()
     await run.next()
@@ -124,7 +124,7 @@ export class PostgresConnection implements WarehouseConnection, Asker {
     if (types === undefined) throw this.#broken(protocolError("no ParameterDescription"))
     const parameterTypes: number[] = []
     for (let at = 7; at + 4 <= types.length; at += 4) parameterTypes.push(types.readUInt32BE(at))
-    return { parameterTypes, rowDescription: run.description }
+    return { parameterTypes, rowDescription: run.description, notices: run.notices }
   }
 
   async beginTransaction(
@@ -200,7 +200,10 @@ export class PostgresConnection implements WarehouseConnection, Asker {
     signal.throwIfAborted()
     const statementTimeoutMs = question.timeoutMs ?? this.#limits.internalTimeoutMs
     const replay = settings && this.#settings.replay(settings, statementTimeoutMs)
-    const bytes = runMessages({ statement: { text }, parameters, resultFormats: [] }, replay)
+    const bytes = runMessages(
+      { statement: { text }, parameters, resultFormats: [], protocol: "simple" },
+      replay,
+    )
     const run = this.#send(bytes, { replay, signal, statementTimeoutMs })
     await run.start()
     let rowBytes = 0
@@ -263,7 +266,7 @@ export class PostgresConnection implements WarehouseConnection, Asker {
       readonly replay: Replay | undefined
       readonly signal: AbortSignal
       readonly statementTimeoutMs: number
-      readonly isDescribe?: boolean
+      readonly kind?: ReplyKind
     },
   ): Run {
     const { replay, signal, statementTimeoutMs } = options
@@ -278,7 +281,7 @@ export class PostgresConnection implements WarehouseConnection, Asker {
         onParameter: (name, value) => this.#setParameter(name, value),
         onReady: (status, error) => this.#onReady(status, error),
       },
-      { hasPrelude: replay !== undefined, isDescribe: options.isDescribe ?? false },
+      { hasPrelude: replay !== undefined, kind: options.kind ?? replyKind(bytes) },
     )
     this.#phase = "running"
     this.#replay = replay

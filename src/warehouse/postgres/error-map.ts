@@ -1,4 +1,4 @@
-import { type ErrorReason, GatewayError } from "../../core/errors.ts"
+import { type ErrorReason, type ErrorStage, GatewayError } from "../../core/errors.ts"
 import { SqlState } from "../../core/sql-state.ts"
 
 /** Fields that GatewayError has places for; S and V (severity) are decided here. */
@@ -33,7 +33,7 @@ function reasonOf(sqlState: string, message: string, isFatal: boolean): ErrorRea
  * The server's own error with every field as it came. Always ERROR: a server that ends its connection (57P01) has ended one
  * statement of the client's, not the client's session.
  */
-export function serverError(fields: ReadonlyMap<string, string>): GatewayError {
+export function serverError(fields: ReadonlyMap<string, string>, stage?: ErrorStage): GatewayError {
   const sqlState = fields.get("C") ?? SqlState.InternalError
   const message = fields.get("M") ?? "the warehouse reported an error without a text"
   const detail = fields.get("D")
@@ -44,6 +44,7 @@ export function serverError(fields: ReadonlyMap<string, string>): GatewayError {
     sqlState,
     reason: reasonOf(sqlState, message, endsConnection(fields)),
     message,
+    stage,
     ...(detail === undefined ? {} : { detail }),
     ...(hint === undefined ? {} : { hint }),
     ...(Number.isInteger(position) ? { position } : {}),

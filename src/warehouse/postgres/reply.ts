@@ -1,5 +1,5 @@
-import { type GatewayError, InvariantViolation } from "../../core/errors.ts"
-import type { Completion, RowBatch } from "../../core/result.ts"
+import { type ErrorStage, type GatewayError, InvariantViolation } from "../../core/errors.ts"
+import type { Completion, EarlyNotice, RowBatch } from "../../core/result.ts"
 import type { TransactionStatus } from "../../wire/backend-messages.ts"
 import { endsConnection, parseFields, protocolError, serverError } from "./error-map.ts"
 import type { Relay } from "./relay.ts"
@@ -21,6 +21,9 @@ export type ReplyEvents = {
   /** The reply is over; with the statement's error, when it failed. */
   onReady(status: TransactionStatus, error: GatewayError | undefined): void
 }
+
+/** What was sent: a simple Query, a statement of the extended protocol, or only the Describe of one. */
+export type ReplyKind = "simple" | "extended" | "describe"
 
 /** NoticeResponse messages kept for one statement; further ones are dropped. */
 const noticeCountMax = 200
@@ -55,7 +58,11 @@ export class Reply {
   readonly #events: ReplyEvents
   #stage: "prelude" | "undescribed" | "rows" | "complete" | "failed" | "ready"
   #tag: string | undefined
-  readonly #notices: Buffer[] = []
+  /** Before the description. */
+  readonly earlyNotices: EarlyNotice[] = []
+  /** Since the last rows. */
+  #notices: Buffer[] = []
+  #noticeCount = 0
   #noticeBytes = 0
   #columnCount = 0
   /** RowDescription, whole. */
@@ -66,16 +73,19 @@ export class Reply {
   batch: RowBatch | undefined
   /** True for Describe of a statement: its answer ends without CommandComplete. */
   readonly #isDescribe: boolean
+  /** What of the extended protocol is under way; undefined for a simple Query, whose answer does not tell. */
+  #awaited: ErrorStage | undefined
 
   constructor(
     relay: Relay,
     events: ReplyEvents,
-    shape: { readonly hasPrelude: boolean; readonly isDescribe: boolean },
+    shape: { readonly hasPrelude: boolean; readonly kind: ReplyKind },
   ) {
     this.#relay = relay
     this.#events = events
     this.#stage = shape.hasPrelude ? "prelude" : "undescribed"
-    this.#isDescribe = shape.isDescribe
+    this.#isDescribe = shape.kind === "describe"
+    this.#awaited = shape.kind === "simple" ? undefined : "parse"
   }
 
   get isReady(): boolean {
@@ -97,6 +107,7 @@ export class Reply {
       if (type === 0) return "more"
       if (type === code.dataRow && this.#stage === "rows") {
         this.batch = relay.takeRows(this.#columnCount)
+        if (this.#notices.length > 0) this.#attachNotices(this.batch)
         return "rows"
       }
       const step = this.#take(type)
@@ -146,9 +157,13 @@ export class Reply {
     const isOpen = this.#stage === "undescribed"
     switch (type) {
       case code.parseComplete:
+        if (!isOpen) break
+        this.#awaited = this.#isDescribe ? undefined : "bind"
+        return undefined
       case code.bindComplete:
-        if (isOpen) return undefined
-        break
+        if (!isOpen) break
+        this.#awaited = undefined
+        return undefined
       case code.parameterDescription:
         if (!isOpen) break
         this.parameterDescription = frame
@@ -193,17 +208,28 @@ export class Reply {
 
   #fail(frame: Buffer): void {
     const fields = parseFields(frame.subarray(5))
-    const error = serverError(fields)
+    const error = serverError(fields, this.#stage === "undescribed" ? this.#awaited : undefined)
     if (endsConnection(fields)) throw error
     this.error ??= error
     this.#stage = "failed"
   }
 
   #keepNotice(frame: Buffer): void {
+    // Those of the settings in front are not the statement's.
+    if (this.#stage === "prelude") return
+    this.#noticeCount += 1
     this.#noticeBytes += frame.length
-    if (this.#notices.length >= noticeCountMax || this.#noticeBytes > noticeBytesMax) return
-    // A copy: a notice must not keep a chunk of rows alive.
-    this.#notices.push(Buffer.from(frame))
+    if (this.#noticeCount > noticeCountMax || this.#noticeBytes > noticeBytesMax) return
+    // A copy that owns its memory: a notice must not keep a chunk of rows, or Node's shared pool, alive.
+    const copy = Buffer.allocUnsafeSlow(frame.length)
+    frame.copy(copy)
+    if (this.#stage === "undescribed") this.earlyNotices.push({ frame: copy, stage: this.#awaited })
+    else this.#notices.push(copy)
+  }
+
+  #attachNotices({ bytes, rowCount }: RowBatch): void {
+    this.batch = { bytes, rowCount, notices: this.#notices }
+    this.#notices = []
   }
 }
 

@@ -1,5 +1,5 @@
 import { type GatewayError, InvariantViolation } from "../../core/errors.ts"
-import type { Completion, RowBatch, RowStream } from "../../core/result.ts"
+import type { Completion, EarlyNotice, RowBatch, RowStream } from "../../core/result.ts"
 import {
   bindMessage,
   describePortalMessage,
@@ -12,11 +12,13 @@ import {
 import type { RunRequest } from "../warehouse.ts"
 import { statementTimeout } from "./error-map.ts"
 import type { Relay } from "./relay.ts"
-import type { Reply, Step } from "./reply.ts"
+import type { Reply, ReplyKind, Step } from "./reply.ts"
 import type { Replay } from "./settings-replay.ts"
 
+const queryType = 0x51
+
 /** What of a request decides its bytes. */
-export type RunText = Pick<RunRequest, "parameters" | "resultFormats"> & {
+export type RunText = Pick<RunRequest, "parameters" | "resultFormats" | "protocol"> & {
   readonly statement: { readonly text: string }
 }
 
@@ -31,13 +33,15 @@ function settingsMessages(replay: Replay): Buffer[] {
 
 /**
  * What one statement is sent as, in one write. The simple protocol costs the server least, but what goes in front of the
- * statement must stop it when it fails, and only the extended protocol's Sync does that.
+ * statement must stop it when it fails, and only the extended protocol's Sync does that. Only that protocol tells at which
+ * stage a statement failed, too.
  */
 export function runMessages(request: RunText, replay: Replay | undefined): Buffer {
   const { statement, parameters, resultFormats } = request
   const isAllText = resultFormats.every((format) => format === 0)
   const isPlain = parameters.values.length === 0 && parameters.types.length === 0 && isAllText
-  if (isPlain && replay === undefined) return queryMessage(statement.text)
+  if (isPlain && replay === undefined && request.protocol === "simple")
+    return queryMessage(statement.text)
   return Buffer.concat([
     ...(replay === undefined ? [] : settingsMessages(replay)),
     parseMessage(statement.text, parameters.types),
@@ -46,6 +50,11 @@ export function runMessages(request: RunText, replay: Replay | undefined): Buffe
     executeMessage,
     syncMessage,
   ])
+}
+
+/** Which answer is to be expected to what `runMessages` made. */
+export function replyKind(messages: Buffer): ReplyKind {
+  return messages[0] === queryType ? "simple" : "extended"
 }
 
 /** What Describe of a statement is sent as. */
@@ -96,6 +105,10 @@ export class Run implements RowStream {
 
   get description(): Buffer | undefined {
     return this.reply.description
+  }
+
+  get notices(): readonly EarlyNotice[] {
+    return this.reply.earlyNotices
   }
 
   get completion(): Completion {

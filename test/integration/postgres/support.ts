@@ -22,6 +22,7 @@ export function request(text: string, changes: Partial<RunRequest> = {}): RunReq
     statement: { text, ast: {}, keepsPositions: true },
     parameters: noParameters,
     resultFormats: [],
+    protocol: "simple",
     settings: noSettings,
     statementTimeoutMs: 0,
     signal: never,

@@ -259,4 +259,19 @@ describe("what a role may do", () => {
     await ask(client, sql)
     equal(await lastOutcome(client), "bypass cache_disabled")
   })
+
+  it("a refusal comes at Bind, whatever brings it out, as PostgreSQL's own does", async () => {
+    const secret = "SELECT id FROM lab.secret"
+    const portal = describeMessage("portal")
+    const batches: readonly (readonly [messages: readonly Buffer[], answers: string])[] = [
+      [[parse(secret), sync], "1Z"],
+      [[parse(secret), bind(), sync], "1EZ"],
+      [[parse(secret), bind(), execute(), sync], "1EZ"],
+      [[parse(secret), bind(), portal, execute(), sync], "1EZ"],
+      [[parse(secret), describeMessage("statement"), sync], "1EZ"],
+    ]
+    const client = await as("denied")
+    for (const [messages, answers] of batches)
+      equal(types(await client.query(...messages)), answers)
+  })
 })

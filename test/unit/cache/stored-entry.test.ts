@@ -83,3 +83,31 @@ it("accounting counts rows, description, key and relations", () => {
   ok(entryBytes(small, 0, 3) > base)
   equal(entryBytes({ ...small, byteCount: small.byteCount + 7 }, 0, 0) - base, 7)
 })
+
+it("a result with notices is kept in pieces, each behind its own, and its notices count", () => {
+  const [early, among, end] = [Buffer.from("Nearly"), Buffer.from("Namong"), Buffer.from("Nend")]
+  const plain = result([batch(1), batch(2), batch(3), batch(4)])
+  const gathered = {
+    ...plain,
+    batches: plain.batches.map((one, index) => (index === 2 ? { ...one, notices: [among] } : one)),
+    notices: [{ frame: early, stage: "parse" as const }],
+    endNotices: [end],
+  }
+  const packed = packResult(gathered, commandComplete(gathered.tag))
+  equal(packed.wire, undefined)
+  deepEqual(
+    packed.batches.map(({ rowCount, notices }) => [rowCount, notices]),
+    [
+      [3, undefined],
+      [7, [among]],
+    ],
+  )
+  deepEqual([packed.notices, packed.endNotices], [gathered.notices, [end]])
+  deepEqual(joined(packed.batches), joined(plain.batches))
+  const noticeBytes = 3 * 200 + early.length + among.length + end.length
+  const batchBytes = 2 * 300
+  equal(
+    entryBytes(packed, 0, 0) - entryBytes({ ...plain, batches: [] }, 0, 0),
+    noticeBytes + batchBytes,
+  )
+})

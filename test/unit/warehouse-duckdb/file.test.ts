@@ -207,6 +207,7 @@ describe("a file that another process writes", () => {
       statement: { text: "select x from t", ast: {}, keepsPositions: true },
       parameters: noParameters,
       resultFormats: [],
+      protocol: "simple",
       settings: settingsOf(),
       statementTimeoutMs: 0,
       signal: never,

@@ -82,6 +82,7 @@ async function send(
     statement,
     parameters: how.parameters ?? noParameters,
     resultFormats: how.formats ?? [],
+    protocol: "simple",
     settings: how.settings ?? settingsOf(),
     statementTimeoutMs: how.statementTimeoutMs ?? 0,
     signal: how.signal ?? never,

@@ -36,6 +36,7 @@ function request(sql: string, rest: Partial<RunRequest> = {}): RunRequest {
     statement: { text: sql, ast: {}, keepsPositions: true },
     parameters: noParameters,
     resultFormats: [],
+    protocol: "simple",
     settings: settingsOf(),
     statementTimeoutMs: 0,
     signal: never,

@@ -6,7 +6,7 @@ import { noParameters } from "../../../src/core/parameters.ts"
 import type { SettingsView } from "../../../src/core/settings.ts"
 import { parseConnectionUri } from "../../../src/warehouse/postgres/connection-uri.ts"
 import { parseFields, serverError } from "../../../src/warehouse/postgres/error-map.ts"
-import { runMessages } from "../../../src/warehouse/postgres/run.ts"
+import { type RunText, runMessages } from "../../../src/warehouse/postgres/run.ts"
 import { SettingsState } from "../../../src/warehouse/postgres/settings-replay.ts"
 import { stableSafeFunctions } from "../../../src/warehouse/postgres/stable-functions.ts"
 import { decodeRows, type TextRow } from "../../../src/warehouse/postgres/text-rows.ts"
@@ -71,22 +71,25 @@ describe("what a statement is sent as", () => {
 
   it("is a simple query without parameters, formats and settings", () => {
     const bytes = runMessages(
-      { statement, parameters: noParameters, resultFormats: [0] },
+      { statement, parameters: noParameters, resultFormats: [0], protocol: "simple" },
       undefined,
     )
     deepEqual(bytes, queryMessage("SELECT 1"))
   })
 
-  it("is Parse, Bind, Describe, Execute, Sync otherwise", () => {
-    const bytes = runMessages(
-      { statement, parameters: noParameters, resultFormats: [1] },
-      undefined,
-    )
-    let types = ""
-    for (let at = 0; at < bytes.length; at += 1 + bytes.readInt32BE(at + 1)) {
-      types += String.fromCharCode(bytes[at] ?? 0)
+  it("is Parse, Bind, Describe, Execute, Sync otherwise, and whenever the client spoke so", () => {
+    const requests: readonly RunText[] = [
+      { statement, parameters: noParameters, resultFormats: [1], protocol: "simple" },
+      { statement, parameters: noParameters, resultFormats: [], protocol: "extended" },
+    ]
+    for (const request of requests) {
+      const bytes = runMessages(request, undefined)
+      let types = ""
+      for (let at = 0; at < bytes.length; at += 1 + bytes.readInt32BE(at + 1)) {
+        types += String.fromCharCode(bytes[at] ?? 0)
+      }
+      equal(types, "PBDES")
     }
-    equal(types, "PBDES")
   })
 
   it("is nothing when the text holds a NUL, which would end it early", () => {
