@@ -105,7 +105,10 @@ async function start(configuration: Configuration): Promise<RunningGateway> {
   return {
     postgresPort,
     controlPort,
-    reloadTls: () => tls?.credentials.reload(),
+    reload: () => {
+      tls?.credentials.reload()
+      built.policies.reload()
+    },
     close: () => {
       closing ??= close()
       return closing
@@ -259,7 +262,10 @@ function makeListener(
 
 /** Figures that are read at scrape time, so that no room has to know of metrics. */
 function registerSources(metrics: Metrics, built: Built, listener: Listener): void {
-  const { cache, skippedFills, tokens, warehouses } = built
+  const { cache, policies, skippedFills, tokens, warehouses } = built
+  metrics.source("policy_reloads_total", () =>
+    Object.entries(policies.counts).map(([result, value]) => ({ labels: [result], value })),
+  )
   metrics.source("client_connections", () => [
     { labels: ["login"], value: listener.counts.logins },
     { labels: ["closing"], value: listener.counts.closing },

@@ -11,7 +11,6 @@ import { DescriptionMemo } from "../pipeline/description-memo.ts"
 import type { InvalidationTarget } from "../pipeline/invalidate.ts"
 import { PlanMemo } from "../pipeline/plan-memo.ts"
 import type { Rooms } from "../pipeline/rooms.ts"
-import { Policy } from "../policy/policy.ts"
 import { Pool, type PoolEvents } from "../pool/pool.ts"
 import { WriteSlots } from "../pool/write-slots.ts"
 import { Router } from "../route/router.ts"
@@ -22,6 +21,7 @@ import { DuckdbAdapter } from "../warehouse/duckdb/adapter.ts"
 import { PostgresAdapter } from "../warehouse/postgres/adapter.ts"
 import type { Warehouse } from "../warehouse/warehouse.ts"
 import { commandComplete } from "../wire/backend-messages.ts"
+import { PolicySource } from "./policies.ts"
 
 /** Followers, flights and fills that one process may have under way; far above what its pools can run. */
 const flightsMax = 10_000
@@ -52,6 +52,7 @@ export type Built = {
   readonly cache: ResultCache
   readonly tokens: MemoryTokenStore
   readonly skippedFills: ReadonlyMap<FillSkipReason, number>
+  readonly policies: PolicySource
   close(): Promise<void>
 }
 
@@ -99,11 +100,18 @@ export async function buildRooms(
       skipped: (reason) => skippedFills.set(reason, (skippedFills.get(reason) ?? 0) + 1),
     },
   })
-  const policy = policyOf(configuration)
-  const shared = { statements, tokens, ttl, cache, nowMs, policy: () => policy }
+  const policies = new PolicySource(configuration, log.child("policies"))
+  const shared = { statements, tokens, ttl, cache, nowMs, policy: () => policies.current }
   const warehouses = Object.entries(configuration.warehouses).map(([name, warehouse]) =>
     buildWarehouse(name, { configuration, warehouse, log, events, shared }),
   )
+  // What the catalogue had to know for the policies before may not do for these.
+  policies.onChanged(() => {
+    for (const { rooms } of warehouses) {
+      rooms.catalog.markStale()
+      rooms.catalog.refreshNow().catch(() => undefined)
+    }
+  })
   const routes = new Map<string, WarehouseRoute>()
   for (const built of warehouses) {
     const settings = configuration.warehouses[built.rooms.warehouse]
@@ -116,7 +124,9 @@ export async function buildRooms(
     cache,
     tokens,
     skippedFills,
+    policies,
     close: async () => {
+      policies.close()
       for (const built of warehouses) built.rooms.catalog.close()
       await Promise.all(warehouses.map(async ({ shadow }) => shadow?.close()))
       await Promise.all(warehouses.map(({ pool }) => pool.close(drainMsMax)))
@@ -145,20 +155,6 @@ function routeOf(built: BuiltWarehouse, requiresIdentity: boolean): WarehouseRou
       return defaults
     },
   }
-}
-
-function policyOf(configuration: Configuration): Policy {
-  return new Policy(
-    Object.entries(configuration.roles).map(([name, role]) => ({
-      name,
-      relations: role.relations,
-      rowLimit: role.rowLimit === 0 ? undefined : role.rowLimit,
-      onExceed: role.onExceed,
-      statementTimeoutMs: role.statementTimeoutMs,
-      mayCache: role.cache === "on",
-      mayWrite: role.write,
-    })),
-  )
 }
 
 type SharedRooms = Pick<Rooms, "statements" | "tokens" | "ttl" | "cache" | "nowMs" | "policy">
@@ -191,7 +187,8 @@ function buildWarehouse(
     load: async (signal) => {
       const { lease } = await router.lease({ signal })
       using held = lease
-      return await warehouse.readCatalog(held.connection, signal)
+      const interest = shared.policy().relations?.interest ?? []
+      return await warehouse.readCatalog(held.connection, signal, interest)
     },
     refreshMs: settings.catalogRefreshMs,
     minIntervalMs: 1_000,

@@ -3,7 +3,9 @@ import { redactConfiguration } from "../config/redact.ts"
 import type { Environment } from "../config/substitute.ts"
 import { GatewayError } from "../core/errors.ts"
 import { createLog } from "../observe/log.ts"
+import { loadParser } from "../sql/parser.ts"
 import { buildIdentity } from "./build-identity.ts"
+import { loadPolicies } from "./policies.ts"
 import type { Terminal } from "./terminal.ts"
 
 export type CheckConfigOptions = {
@@ -13,13 +15,20 @@ export type CheckConfigOptions = {
 }
 
 /**
- * `sluice check-config`: reads the file as `serve` would, keys of tokens included, and lists every problem with its line. With
+ * `sluice check-config`: reads the file as `serve` would, keys of tokens and policies included, and lists every problem with its line. With
  * `--print-effective-config` the whole configuration, defaults included and secrets hidden, goes to standard output as
  * JSON, which is YAML too. Gives the exit code: 0 good, 1 not.
  */
-export function checkConfigCommand(terminal: Terminal, options: CheckConfigOptions): number {
+export async function checkConfigCommand(
+  terminal: Terminal,
+  options: CheckConfigOptions,
+): Promise<number> {
   try {
     const configuration = loadConfiguration(options.path, options.environment)
+    await loadParser()
+    const policies = loadPolicies(configuration)
+    if (policies !== undefined)
+      terminal.messages.write(`policies for ${policies.relations.length} relations\n`)
     const identity = buildIdentity(configuration, createLog({ level: "error", format: "pretty" }))
     for (const { kid, algorithm } of identity?.keys() ?? [])
       terminal.messages.write(`identity key ${kid ?? "without kid"}: ${algorithm}\n`)

@@ -16,6 +16,8 @@ export type ExplainOptions = {
   readonly user?: string
   readonly database?: string
   readonly searchPath?: string
+  /** JSON object in place of the user's own claims. */
+  readonly claims?: string
   readonly json: boolean
 }
 
@@ -53,7 +55,7 @@ export async function explainCommand(
         parameters: noParameters,
         resultFormats: [],
         protocol: "simple",
-        identity: { user, roles: record.roles, claims: record.claims },
+        identity: { user, roles: record.roles, claims: claimsOf(options.claims) ?? record.claims },
         database,
         settings: settings.view,
         caching: "on",
@@ -80,12 +82,30 @@ function notConfigured(what: string, name: string): GatewayError {
   })
 }
 
+function claimsOf(text: string | undefined): Readonly<Record<string, unknown>> | undefined {
+  if (text === undefined) return undefined
+  let claims: unknown
+  try {
+    claims = JSON.parse(text)
+  } catch {
+    claims = undefined
+  }
+  if (typeof claims === "object" && claims !== null && !Array.isArray(claims))
+    return claims as Readonly<Record<string, unknown>>
+  throw new GatewayError({
+    sqlState: SqlState.InvalidParameterValue,
+    reason: "invalid_parameter",
+    message: "--claims takes a JSON object",
+  })
+}
+
 function asText(explanation: Explanation): string {
   const { rowLimit, statementTimeoutMs, ttlMs, reason, cacheable } = explanation
   const rows: readonly (readonly [string, string])[] = [
     ["statement", explanation.statement],
     ["verdict", explanation.refusal ?? explanation.verdict],
     ["relations", explanation.relations.join(", ") || "none"],
+    ["policies", explanation.policies.join("; ") || "none"],
     ["row limit", rowLimit === undefined ? "none" : String(rowLimit)],
     ["time-out", statementTimeoutMs === 0 ? "none" : `${statementTimeoutMs} ms`],
     ["cacheable", cacheable ? `yes, for ${ttlMs} ms at most` : `no: ${reason ?? "refused"}`],

@@ -54,8 +54,8 @@ export function makeProgram(start: StartGateway, version: string): Command {
       "print it with defaults filled in and secrets hidden",
       false,
     )
-    .action((path: string, options: { printEffectiveConfig: boolean }) => {
-      process.exitCode = checkConfigCommand(processTerminal, {
+    .action(async (path: string, options: { printEffectiveConfig: boolean }) => {
+      process.exitCode = await checkConfigCommand(processTerminal, {
         path,
         printsEffectiveConfig: options.printEffectiveConfig,
         environment: process.env,
@@ -68,6 +68,7 @@ export function makeProgram(start: StartGateway, version: string): Command {
     .requiredOption("--config <file>", "configuration file")
     .option("--user <name>", "the user who asks; default: the first one configured")
     .option("--database <name>", "the database asked; default: the first one configured")
+    .option("--claims <json>", "claims in place of the user's own, as a JSON object")
     .option("--search-path <list>", "the session's search_path")
     .option("--json", "print JSON", false)
     .action(async (sql: string, options) =>

@@ -4,8 +4,8 @@ import type { Configuration } from "../config/configuration.ts"
 export type RunningGateway = {
   readonly postgresPort: number
   readonly controlPort: number
-  /** Reads the certificate files again; a pair that does not fit is logged and the old one stays in force. */
-  reloadTls(): void
+  /** Reads certificate files and policies again; what does not fit is logged, and what was in force stays so. */
+  reload(): void
   /** Stops accepting, lets running statements finish within the configured time, closes everything. Idempotent. */
   close(): Promise<void>
 }

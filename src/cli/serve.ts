@@ -6,7 +6,7 @@ import { untilSignal } from "./until-signal.ts"
 
 export type ServeOptions = { readonly config: string; readonly readyFile?: string }
 
-/** `sluice serve`: runs until SIGINT or SIGTERM, then drains; SIGHUP reads the certificate files again. Gives the exit code. */
+/** `sluice serve`: runs until SIGINT or SIGTERM, then drains; SIGHUP reads the certificate files and the policies again. Gives the exit code. */
 export async function serveCommand(
   options: ServeOptions,
   start: StartGateway,
@@ -19,7 +19,7 @@ export async function serveCommand(
   terminal.messages.write(`sluice: PostgreSQL clients at ${postgres}, control at ${control}\n`)
   if (options.readyFile !== undefined)
     writeReadyFile(options.readyFile, { postgres, control, pid: process.pid })
-  const onHangup = (): void => gateway.reloadTls()
+  const onHangup = (): void => gateway.reload()
   process.on("SIGHUP", onHangup)
   await untilSignal()
   process.off("SIGHUP", onHangup)

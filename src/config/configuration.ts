@@ -69,8 +69,10 @@ export type ControlToken = DeepReadonly<
  * users and roles are the keys; all of them are own properties of objects without a prototype.
  */
 export type Configuration = DeepReadonly<
-  Omit<ParsedConfiguration, "warehouses" | "users" | "control" | "identity">
+  Omit<ParsedConfiguration, "warehouses" | "users" | "control" | "identity" | "policiesFile">
 > & {
+  /** Absolute; undefined: no row or column policies. */
+  readonly policiesFile: string | undefined
   /** undefined: no tokens are accepted. */
   readonly identity: IdentityConfiguration | undefined
   readonly warehouses: Readonly<Record<string, WarehouseConfiguration>>

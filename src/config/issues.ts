@@ -1,4 +1,5 @@
 import type { z } from "zod"
+import type { PublishedFile } from "./json-schema.ts"
 import { knownKeys } from "./known-keys.ts"
 import { nearestName } from "./nearest-name.ts"
 import type { KeyPath, Problem } from "./problems.ts"
@@ -17,8 +18,8 @@ function adviceFor(path: KeyPath, key: string): string | undefined {
   return adviceByKey.get(`${String(room)}.${String(second)}.${key}`)
 }
 
-function unknownKey(path: KeyPath, key: string): Problem {
-  const known = knownKeys(path)
+function unknownKey(path: KeyPath, key: string, file: PublishedFile): Problem {
+  const known = knownKeys(path, file)
   const where = [...path, key]
   const advice = adviceFor(path, key)
   if (advice !== undefined) return { path: where, message: `unknown key; ${advice}` }
@@ -67,10 +68,15 @@ export function pathStep(step: PropertyKey): string | number {
 }
 
 /** The schema's findings in the words of the file's author. */
-export function problemsOf(issues: readonly Issue[], data: unknown): Problem[] {
+export function problemsOf(
+  issues: readonly Issue[],
+  data: unknown,
+  file: PublishedFile = "configuration",
+): Problem[] {
   return issues.flatMap((issue): Problem[] => {
     const path = issue.path.map(pathStep)
-    if (issue.code === "unrecognized_keys") return issue.keys.map((key) => unknownKey(path, key))
+    if (issue.code === "unrecognized_keys")
+      return issue.keys.map((key) => unknownKey(path, key, file))
     return [{ path, message: messageFor(issue, valueAt(data, path)) }]
   })
 }

@@ -1,4 +1,5 @@
 import { z } from "zod"
+import { policiesSchema } from "./policies-schema.ts"
 import { configurationSchema } from "./schema.ts"
 
 export type JsonSchema = { readonly [key: string]: unknown }
@@ -30,21 +31,24 @@ function allowPlaceholders(schema: unknown): unknown {
   return { ...outer, ...rest }
 }
 
-/** JSON Schema (draft 2020-12) of the configuration file, for editors; `config/sluice.schema.json` is its text. */
-export function configurationJsonSchema(): JsonSchema {
-  const { $schema, ...schema } = z.toJSONSchema(configurationSchema, {
-    io: "input",
-    reused: "inline",
-  })
-  const inner = allowPlaceholders(schema)
-  return {
-    $schema,
-    title: "Sluice configuration",
-    ...(isSchema(inner) ? inner : {}),
-  }
+/** The files that people write, each with a schema for editors. */
+export type PublishedFile = "configuration" | "policies"
+
+const published = {
+  configuration: { schema: configurationSchema, title: "Sluice configuration" },
+  policies: { schema: policiesSchema, title: "Sluice policies" },
+} as const
+
+/** JSON Schema (draft 2020-12) of a file, for editors; `config/*.schema.json` are their texts. */
+export function jsonSchemaOf(file: PublishedFile): JsonSchema {
+  const { schema: zodSchema, title } = published[file]
+  const { $schema, ...schema } = z.toJSONSchema(zodSchema, { io: "input", reused: "inline" })
+  // Policies take nothing from the environment.
+  const inner = file === "configuration" ? allowPlaceholders(schema) : schema
+  return { $schema, title, ...(isSchema(inner) ? inner : {}) }
 }
 
 /** The published file's text. */
-export function configurationJsonSchemaText(): string {
-  return `${JSON.stringify(configurationJsonSchema(), null, 2)}\n`
+export function jsonSchemaText(file: PublishedFile): string {
+  return `${JSON.stringify(jsonSchemaOf(file), null, 2)}\n`
 }

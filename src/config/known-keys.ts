@@ -1,7 +1,7 @@
-import { configurationJsonSchema, type JsonSchema } from "./json-schema.ts"
+import { type JsonSchema, jsonSchemaOf, type PublishedFile } from "./json-schema.ts"
 import type { KeyPath } from "./problems.ts"
 
-let cached: JsonSchema | undefined
+const cached = new Map<PublishedFile, JsonSchema>()
 
 function children(schema: JsonSchema, step: string | number): JsonSchema[] {
   const found: unknown[] = []
@@ -22,9 +22,10 @@ function variants(schema: JsonSchema): JsonSchema[] {
 }
 
 /** Keys that the schema knows at a path, over all variants (both engines of a warehouse). */
-export function knownKeys(path: KeyPath): readonly string[] {
-  cached ??= configurationJsonSchema()
-  let level = variants(cached)
+export function knownKeys(path: KeyPath, file: PublishedFile = "configuration"): readonly string[] {
+  const root = cached.get(file) ?? jsonSchemaOf(file)
+  cached.set(file, root)
+  let level = variants(root)
   for (const step of path)
     level = level.flatMap((schema) => children(schema, step)).flatMap(variants)
   const keys = level.flatMap(({ properties }) => Object.keys(properties ?? {}))

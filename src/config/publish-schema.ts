@@ -1,8 +1,12 @@
 import { writeFileSync } from "node:fs"
-import { configurationJsonSchemaText } from "./json-schema.ts"
+import { jsonSchemaText } from "./json-schema.ts"
 
-/** `node src/config/publish-schema.ts` writes config/sluice.schema.json anew; a test compares the two. */
+/** `node src/config/publish-schema.ts` writes config/*.schema.json anew; a test compares them. */
 writeFileSync(
   new URL("../../config/sluice.schema.json", import.meta.url),
-  configurationJsonSchemaText(),
+  jsonSchemaText("configuration"),
+)
+writeFileSync(
+  new URL("../../config/policies.schema.json", import.meta.url),
+  jsonSchemaText("policies"),
 )

@@ -248,6 +248,10 @@ export function resolveConfiguration(
     control: { ...parsed.control, tokens: tokens(resolver, parsed) },
     warehouses: warehouses(resolver, parsed),
     users: users(resolver, parsed),
+    policiesFile:
+      parsed.policiesFile === undefined
+        ? undefined
+        : resolver.readable(["policiesFile"], parsed.policiesFile),
     roles: Object.assign(Object.create(null), parsed.roles),
     identity: identity(resolver, parsed.identity),
   }

@@ -404,6 +404,9 @@ export const configurationSchema = z.strictObject({
   users: z.record(plainName, user),
   roles: z.record(plainName, role).default({}),
   identity: identity.optional(),
+  policiesFile: text(
+    "File with row filters, masks and denied columns (config/policies.example.yaml).",
+  ).optional(),
   cache,
   sql,
   log,

@@ -23,6 +23,14 @@ export type CatalogRelation = {
   readonly dependsOn: readonly RelationName[]
   /** For a view: names of functions its definition calls that are not known to be immutable; undefined when unknown. */
   readonly volatileDefinition: boolean
+  /** Relations that a materialised view's rows came from: they are not read with it, but its rows are theirs. */
+  readonly madeOf?: readonly RelationName[] | undefined
+  /** Names of columns in their order; undefined when nobody has asked for them. */
+  readonly columns?: readonly string[] | undefined
+  /** A view's query with all names qualified that are not pg_catalog's; undefined when nobody has asked for it, or unknown. */
+  readonly definition?: string | undefined
+  /** What a view's definition uses that only its owner can vouch for: users' functions as `schema.name`; `?` for what cannot be read. */
+  readonly opaque?: readonly string[] | undefined
   /** True when writing to it may change other relations, too: triggers, rules, cascading foreign keys. */
   readonly hasSideEffects?: boolean | undefined
 }
@@ -41,8 +49,13 @@ export type CatalogSnapshot = {
   readonly foldsCase: boolean
   /** Operators outside pg_catalog, and types with casts of a user's as `::name`, whose functions are not all immutable. */
   readonly userOperators: ReadonlySet<string>
+  /** Operators that users wrote in SQL or a procedural language, and types with such casts or checks as `::name`. */
+  readonly userCode?: ReadonlySet<string> | undefined
   /** For an engine without pg_catalog: what the shadow catalogue shows. Undefined for PostgreSQL, which answers for itself. */
   readonly mirror?: MirrorSchema | undefined
   /** Digest over all of the above: two equal snapshots have one version. */
   readonly version: string
 }
+
+/** Relations that policies name: the catalogue keeps their columns, and the definitions of views that show them. */
+export type CatalogInterest = readonly { readonly schema: string; readonly relation: string }[]

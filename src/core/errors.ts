@@ -46,6 +46,9 @@ export type ErrorReason =
   | "function_not_allowed"
   | "not_your_session"
   | "row_limit_exceeded"
+  | "claim_missing"
+  | "row_policy_refused"
+  | "policy_unfit"
   // an engine without pg_catalog
   | "catalogue_mixed"
   | "catalogue_unavailable"

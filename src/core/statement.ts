@@ -232,4 +232,6 @@ export type Emitted = {
   readonly ast: Ast
   /** True when `text` starts with the client's own text, so that error positions need only the offset added. */
   readonly keepsPositions: boolean
+  /** Where `keepsPositions` is false and parts are still the client's: a position of `text` as one of the client's, or undefined. */
+  readonly clientPosition?: (position: number) => number | undefined
 }

@@ -35,6 +35,11 @@ export const sourceTable = {
     help: "Times that certificate files were read again, by result (ok, failed).",
     labels: ["result"],
   },
+  policy_reloads_total: {
+    type: "counter",
+    help: "Times that the policies file was read again, by result (ok, failed).",
+    labels: ["result"],
+  },
   tls_certificate_not_after_timestamp_seconds: {
     type: "gauge",
     help: "Unix time at which the certificate in force expires.",

@@ -123,7 +123,7 @@ function cacheDecision({ question, plan, rooms }: Course): CacheDecision {
     return { kind: "bypass", reason: "time_function" }
   const capturedAtMs = rooms.nowMs()
   const vector = rooms.tokens.vector(plan.relations)
-  const base = keyBaseOf(plan, question.statement, date, { context: question, rooms })
+  const base = keyBaseOf(plan, date, { context: question, rooms })
   const { parameters, resultFormats } = question
   const key = completeKey(base, { parameters, resultFormats, vector })
   return { kind: "keyed", key, vector, capturedAtMs, date }

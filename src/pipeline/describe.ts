@@ -1,6 +1,7 @@
 import type { StatementDescription } from "../core/result.ts"
 import { emitUnchanged } from "../sql/emit.ts"
 import { planFor } from "./plan.ts"
+import type { Plan } from "./plan-memo.ts"
 import type { Question } from "./question.ts"
 import { refusal } from "./refusal.ts"
 import type { Rooms } from "./rooms.ts"
@@ -22,14 +23,14 @@ export function describe(
   if (plan.verdict.kind === "refused") throw refusal(plan.verdict)
   const id = JSON.stringify([
     plan.place.kind === "catalogue" ? plan.place.visibility.digest : "",
-    question.statement.canonical,
+    plan.asked.statement.canonical,
     question.parameters.types,
     question.settings.bytesDigest,
     snapshot.version,
   ])
   const known = rooms.descriptions.get(id)
   if (known !== undefined) return known
-  if (plan.place.kind !== "catalogue") return ask(question, id, rooms)
+  if (plan.place.kind !== "catalogue") return ask(question, plan, id, rooms)
   return describeOnCatalogue(question, plan, plan.place, rooms).then((description) => {
     rooms.descriptions.set(id, description)
     return description
@@ -45,9 +46,14 @@ async function describeWithNewCatalog(
   return describe(question, rooms)
 }
 
-async function ask(question: Question, id: string, rooms: Rooms): Promise<StatementDescription> {
+async function ask(
+  question: Question,
+  plan: Plan,
+  id: string,
+  rooms: Rooms,
+): Promise<StatementDescription> {
   const { signal } = question.abort
-  const emitted = emitUnchanged(question.statement)
+  const emitted = emitUnchanged(plan.asked.statement)
   const { transaction } = question
   const leased =
     transaction?.isPinned === true
@@ -68,7 +74,7 @@ async function ask(question: Question, id: string, rooms: Rooms): Promise<Statem
     rooms.descriptions.set(id, description)
     return description
   } catch (thrown) {
-    throw inClientsTerms(thrown, sent, question.statement)
+    throw inClientsTerms(thrown, sent, question, plan)
   } finally {
     if (transaction?.owns(leased) !== true) leased.lease[Symbol.dispose]()
   }

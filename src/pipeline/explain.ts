@@ -15,6 +15,8 @@ export type Explanation = {
   /** SQLSTATE and message of a refusal. */
   readonly refusal: string | undefined
   readonly relations: readonly string[]
+  /** Row and column policies that changed the statement. */
+  readonly policies: readonly string[]
   readonly rowLimit: number | undefined
   readonly statementTimeoutMs: number
   readonly cacheable: boolean
@@ -37,13 +39,14 @@ export async function explain(question: Question, rooms: Rooms): Promise<Explana
   const isAllowed = verdict.kind === "allowed"
   const isCacheable = isAllowed && cacheability.kind === "cacheable"
   const vector = rooms.tokens.vector(plan.relations)
-  const base = keyBaseOf(plan, statement, undefined, { context: question, rooms })
+  const base = keyBaseOf(plan, undefined, { context: question, rooms })
   const { parameters, resultFormats } = question
   return {
     statement: statement.class.kind,
     verdict: verdict.kind,
     refusal: isAllowed ? undefined : `${verdict.sqlState}: ${verdict.message}`,
     relations: expand(plan.relations, snapshot).relations,
+    policies: plan.asked.governed?.applied ?? [],
     rowLimit: isAllowed ? verdict.policy.rowLimit : undefined,
     statementTimeoutMs: isAllowed ? verdict.policy.statementTimeoutMs : 0,
     cacheable: isCacheable,

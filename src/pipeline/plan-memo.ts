@@ -5,9 +5,22 @@ import type { Verdict } from "../policy/judge.ts"
 import type { Cacheability } from "./cacheability.ts"
 import type { Place } from "./place.ts"
 
+export type Asked = {
+  readonly statement: Statement
+  /** Undefined where policies left the statement alone. */
+  readonly governed:
+    | {
+        /** A position in `statement` as one in the client's statement, or undefined. */
+        readonly clientPosition: (position: number) => number | undefined
+        /** What was applied, for people. */
+        readonly applied: readonly string[]
+      }
+    | undefined
+}
+
 /**
  * Everything that can be decided about a statement before its parameters are known, computed once for a statement, a set
- * of roles, a settings view, a policy and a catalogue, and used for every repetition: the verdict, whether its answer may
+ * of roles and claims, a settings view, a policy and a catalogue, and used for every repetition: the verdict, whether its answer may
  * be shared, the fixed part of its key, the SQL that would run.
  */
 export type Plan = {
@@ -25,6 +38,8 @@ export type Plan = {
   readonly ttlMs: number
   /** Key bases by date bucket; one without a date for most statements. */
   readonly bases: Map<string, KeyBase>
+  /** What the warehouse is asked: the client's statement, or what policies made of it. */
+  readonly asked: Asked
   /** SQL with the row limit in it; made when first needed, because a hit never does. */
   emitted: Emitted | undefined
 }

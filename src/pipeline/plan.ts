@@ -1,18 +1,22 @@
 import { hash } from "node:crypto"
 import { type KeyBase, keyBase } from "../cache/key.ts"
-import { expand } from "../catalog/expand.ts"
-import { resolveRelations } from "../catalog/resolve.ts"
+import { type Expansion, expand } from "../catalog/expand.ts"
+import { type NameScope, type Resolution, resolveRelations } from "../catalog/resolve.ts"
 import { resolveFunctions } from "../catalog/resolve-functions.ts"
 import type { CatalogSnapshot } from "../core/catalog.ts"
+import { InvariantViolation } from "../core/errors.ts"
 import type { Identity } from "../core/identity.ts"
 import { type RelationName, relationName } from "../core/relation.ts"
 import type { SettingsView } from "../core/settings.ts"
 import { SqlState } from "../core/sql-state.ts"
 import type { ReadTraits, Statement } from "../core/statement.ts"
+import { govern } from "../policy/govern.ts"
 import { judge, type Verdict } from "../policy/judge.ts"
+import type { Policy } from "../policy/policy.ts"
+import { parseText } from "../sql/parser.ts"
 import { type Cacheability, cacheability } from "./cacheability.ts"
 import { onWarehouse, placeOf } from "./place.ts"
-import type { Plan } from "./plan-memo.ts"
+import type { Asked, Plan } from "./plan-memo.ts"
 import type { Rooms } from "./rooms.ts"
 
 /** Who asks under which settings, as far as a plan depends on it. */
@@ -31,7 +35,7 @@ export function planFor(
   snapshot: CatalogSnapshot,
   rooms: Rooms,
 ): Plan {
-  const id = planId(context, rooms.policy().version, snapshot.version)
+  const id = planId(context, rooms.policy(), snapshot.version)
   const known = rooms.plans.get(statement, id)
   if (known !== undefined) return known
   const plan = makePlan(statement, context, snapshot, rooms)
@@ -54,7 +58,8 @@ function rolesId(roles: readonly string[]): string {
 type PlanIdParts = {
   readonly settings: SettingsView
   readonly roles: readonly string[]
-  readonly policyVersion: string
+  readonly claims: Identity["claims"]
+  readonly policy: Policy
   readonly catalogVersion: string
 }
 
@@ -62,19 +67,21 @@ type PlanIdParts = {
 let lastId: { readonly parts: PlanIdParts; readonly id: string } | undefined
 
 /** All parts are fixed-length digests but the roles, which come last: the text is unambiguous. */
-function planId(context: PlanContext, policyVersion: string, catalogVersion: string): string {
+function planId(context: PlanContext, policy: Policy, catalogVersion: string): string {
   const { settings } = context
-  const { roles } = context.identity
+  const { roles, claims } = context.identity
   if (
     lastId !== undefined &&
     lastId.parts.settings === settings &&
     lastId.parts.roles === roles &&
-    lastId.parts.policyVersion === policyVersion &&
+    lastId.parts.claims === claims &&
+    lastId.parts.policy === policy &&
     lastId.parts.catalogVersion === catalogVersion
   )
     return lastId.id
-  const id = `${settings.bytesDigest}${policyVersion}${catalogVersion}${rolesId(roles)}`
-  lastId = { parts: { settings, roles, policyVersion, catalogVersion }, id }
+  const fixed = `${settings.bytesDigest}${policy.version}${policy.claimsDigest(claims)}`
+  const id = `${fixed}${catalogVersion}${rolesId(roles)}`
+  lastId = { parts: { settings, roles, claims, policy, catalogVersion }, id }
   return id
 }
 
@@ -106,28 +113,33 @@ function makePlan(
       resolution: "",
       ttlMs: 0,
       bases: new Map(),
+      asked: { statement, governed: undefined },
       emitted: undefined,
     }
   const { searchPath } = context.settings
-  const named = resolveRelations(traits.relations, {
-    snapshot,
-    searchPath,
-    database: rooms.warehouse,
-  })
-  const expansion = expand(named.resolved, snapshot)
-  const verdict = judge(
+  const scope: NameScope = { snapshot, searchPath, database: rooms.warehouse }
+  const asked = read(statement, traits, scope)
+  const { named } = asked
+  const judged = judge(
     statement,
-    { named: named.resolved, expanded: expansion.relations, unknown: named.unknown },
+    { named: named.resolved, expanded: asked.expansion.relations, unknown: named.unknown },
     effective,
   )
+  const governed =
+    judged.kind === "allowed" ? governedRead(asked, judged, context, scope) : { verdict: judged }
+  const { verdict } = governed
+  const sent = governed.read ?? asked
   const place =
     rooms.shadow === undefined
       ? onWarehouse
       : placeOf(traits, { named: named.resolved, unknown: named.unknown }, snapshot, effective)
-  const functions = resolveFunctions(traits.functions, { snapshot, searchPath })
-  const relations = dependencies(expansion.relations, snapshot)
+  const functions = resolveFunctions(sent.traits.functions, { snapshot, searchPath })
+  const behind = united(asked.expansion.relations, sent.expansion.relations)
+  const relations = dependencies(behind, snapshot)
   const ttlMs = rooms.ttl.ttlMs(relations)
-  const shared = cacheability(traits, { expansion, unknown: named.unknown, functions, snapshot })
+  const { expansion } = sent
+  const findings = { expansion, unknown: sent.named.unknown, functions, snapshot }
+  const shared = cacheability(sent.traits, findings)
   return {
     verdict: place.kind === "mixed" && verdict.kind === "allowed" ? mixed() : verdict,
     place,
@@ -141,11 +153,66 @@ function makePlan(
             ttlMs,
           }),
     relations,
-    resolution: resolutionOf(named.resolved, expansion.relations, snapshot),
+    resolution: resolutionOf(sent.named.resolved, behind, snapshot),
     ttlMs,
     bases: new Map(),
+    asked: { statement: sent.statement, governed: governed.governed },
     emitted: undefined,
   }
+}
+
+/** A statement with what the catalogue makes of its names. */
+type Read = {
+  readonly statement: Statement
+  readonly traits: ReadTraits
+  readonly named: Resolution
+  readonly expansion: Expansion
+}
+
+function read(statement: Statement, traits: ReadTraits, scope: NameScope): Read {
+  const named = resolveRelations(traits.relations, scope)
+  return { statement, traits, named, expansion: expand(named.resolved, scope.snapshot) }
+}
+
+type GovernedPlan = {
+  readonly verdict: Verdict
+  /** What takes the client's statement's place. */
+  readonly read?: Read
+  readonly governed?: Asked["governed"]
+}
+
+/** What row and column policies make of a read that grants allow. */
+function governedRead(
+  asked: Read,
+  verdict: Extract<Verdict, { kind: "allowed" }>,
+  { identity }: PlanContext,
+  scope: NameScope,
+): GovernedPlan {
+  const { rules } = verdict.policy
+  if (rules === undefined) return { verdict }
+  const { statement, traits } = asked
+  const expanded = asked.expansion.relations
+  const { unknown } = asked.named
+  const { claims } = identity
+  const governed = govern({ statement, traits, rules, claims, scope, expanded, unknown })
+  if (governed.kind === "refused") return { verdict: governed }
+  if (governed.kind === "untouched") return { verdict }
+  const { query, applied } = governed
+  const [rewritten, ...more] = parseText(query.text)
+  if (rewritten === undefined || more.length > 0 || rewritten.class.kind !== "read")
+    throw new InvariantViolation("what policies made of a read is none")
+  return {
+    verdict,
+    read: read(rewritten, rewritten.class.traits, scope),
+    governed: { applied, clientPosition: query.clientPosition ?? (() => undefined) },
+  }
+}
+
+function united(
+  left: readonly RelationName[],
+  right: readonly RelationName[],
+): readonly RelationName[] {
+  return left === right ? left : [...new Set([...left, ...right])].toSorted()
 }
 
 function mixed(): Verdict {
@@ -202,7 +269,6 @@ function restricted(
 /** The fixed part of the key for this plan on this date. */
 export function keyBaseOf(
   plan: Plan,
-  statement: Statement,
   date: string | undefined,
   parts: {
     readonly context: PlanContext
@@ -216,7 +282,7 @@ export function keyBaseOf(
   const { scope, rowLimit } = policy.effective(parts.context.identity.roles)
   const made = keyBase({
     warehouse: parts.rooms.warehouse,
-    canonical: statement.canonical,
+    canonical: plan.asked.statement.canonical,
     scope: `${policy.version}${scope}`,
     resolution: plan.resolution,
     settingsDigest: parts.context.settings.bytesDigest,

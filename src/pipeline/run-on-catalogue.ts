@@ -19,7 +19,7 @@ export async function runOnCatalogue(
   place: CataloguePlace,
   rooms: Rooms,
 ): Promise<{ readonly rows: RowStream; readonly remarks: readonly Remark[] }> {
-  const emitted = emittedOf(plan, question.statement)
+  const emitted = emittedOf(plan)
   const rows = await asked(question, plan, { place, rooms, emitted }, (shadowQuestion) =>
     shadowOf(rooms).run(shadowQuestion),
   )
@@ -33,7 +33,7 @@ export async function describeOnCatalogue(
   place: CataloguePlace,
   rooms: Rooms,
 ): Promise<StatementDescription> {
-  const emitted = emitUnchanged(question.statement)
+  const emitted = emitUnchanged(plan.asked.statement)
   return asked(question, plan, { place, rooms, emitted }, (shadowQuestion) =>
     shadowOf(rooms).describe(shadowQuestion),
   )
@@ -66,7 +66,7 @@ async function asked<Value>(
       signal: deadline.signal,
     })
   } catch (thrown) {
-    throw inClientsTerms(thrown, emitted, question.statement)
+    throw inClientsTerms(thrown, emitted, question, plan)
   } finally {
     deadline[Symbol.dispose]()
   }

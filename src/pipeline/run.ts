@@ -7,10 +7,11 @@ import { SqlState } from "../core/sql-state.ts"
 import type { Emitted, Statement } from "../core/statement.ts"
 import type { Leased } from "../route/router.ts"
 import { emitTree, emitUnchanged, limitRows } from "../sql/emit.ts"
-import type { Plan } from "./plan-memo.ts"
+import type { Asked, Plan } from "./plan-memo.ts"
 import type { Question } from "./question.ts"
 import type { Rooms } from "./rooms.ts"
 import { LimitedRows } from "./row-limit.ts"
+import { scrubbed } from "./scrub-error.ts"
 
 /** The server's own statement_timeout speaks first, because its error has all fields; ours follows when it does not. */
 const timeoutGraceMs = 250
@@ -25,7 +26,7 @@ export async function runOnWarehouse(
   rooms: Rooms,
   signal: AbortSignal,
 ): Promise<WarehouseRows> {
-  const emitted = emittedOf(plan, question.statement)
+  const emitted = emittedOf(plan)
   const timeoutMs = deadlineOf(question, plan)
   const deadline = new Deadline(timeoutMs, signal)
   try {
@@ -49,13 +50,13 @@ export async function runOnWarehouse(
         leased,
         isPinned: isPinned(question, leased),
         deadline,
-        mapError: (error) => inClientsTerms(error, statement, question.statement),
+        mapError: (error) => inClientsTerms(error, statement, question, plan),
         queueMs: leasedMs - queuedMs,
         warehouseMs: performance.now() - leasedMs,
       })
     } catch (thrown) {
       if (!isPinned(question, leased)) leased.lease[Symbol.dispose]()
-      throw inClientsTerms(thrown, sent, question.statement)
+      throw inClientsTerms(thrown, sent, question, plan)
     }
   } catch (thrown) {
     deadline[Symbol.dispose]()
@@ -65,15 +66,16 @@ export async function runOnWarehouse(
 
 /** The text that `runOnWarehouse` would send. */
 export async function sqlToRun(question: Question, plan: Plan, rooms: Rooms): Promise<string> {
-  const emitted = emittedOf(plan, question.statement)
+  const emitted = emittedOf(plan)
   if (rooms.engine === "postgres" || plan.place.kind === "catalogue") return emitted.text
   const leased = await rooms.router.lease({ signal: question.abort.signal })
   using held = leased.lease
   return adapt(emitted, undefined, { ...leased, lease: held }).statement.text
 }
 
-export function emittedOf(plan: Plan, statement: Statement): Emitted {
+export function emittedOf(plan: Plan): Emitted {
   if (plan.emitted !== undefined) return plan.emitted
+  const { statement } = plan.asked
   const rowLimit = plan.verdict.kind === "allowed" ? plan.verdict.policy.rowLimit : undefined
   const emitted =
     rowLimit === undefined || statement.class.kind !== "read"
@@ -132,19 +134,21 @@ export function limited(rows: RowStream, plan: Plan): { rows: RowStream; remarks
   return { rows: new LimitedRows(rows, { rowLimit, onExceed }, remarks), remarks }
 }
 
-/** A warehouse's error position counts in the text it was sent; the client's counts in what it wrote. */
+/**
+ * A warehouse's error position counts in the text it was sent; the client's counts in what it wrote. What may tell of rows
+ * that a policy hides is taken out.
+ */
 export function inClientsTerms(
   thrown: unknown,
   emitted: Emitted,
-  statement: Statement,
+  question: Question,
+  { asked }: Plan,
 ): GatewayError {
-  const error = toGatewayError(thrown)
-  if (error.position === undefined || error.reason !== "warehouse_error") return error
-  const isInClientsText =
-    emitted.keepsPositions &&
-    statement.isRewritten !== true &&
-    error.position <= statement.text.length + 1
-  const position = isInClientsText ? error.position + statement.offset : undefined
+  const raised = toGatewayError(thrown)
+  if (raised.reason !== "warehouse_error") return raised
+  const error = asked.governed === undefined ? raised : scrubbed(raised)
+  if (error.position === undefined) return error
+  const position = clientPosition(error.position, emitted, question.statement, asked)
   if (position === error.position) return error
   const { sqlState, reason, message, severity, safeToRetry, stage } = error
   return new GatewayError({
@@ -160,6 +164,18 @@ export function inClientsTerms(
     ...(error.hint === undefined ? {} : { hint: error.hint }),
     ...(error.fields === undefined ? {} : { fields: error.fields }),
   })
+}
+
+function clientPosition(
+  position: number,
+  emitted: Emitted,
+  statement: Statement,
+  asked: Asked,
+): number | undefined {
+  if (!emitted.keepsPositions || statement.isRewritten === true) return undefined
+  if (position > asked.statement.text.length + 1) return undefined
+  const own = asked.governed === undefined ? position : asked.governed.clientPosition(position)
+  return own === undefined ? undefined : own + statement.offset
 }
 
 /** The statement's own signal: aborted by the client's, or when its time is up. */

@@ -16,6 +16,8 @@ export type Verdict =
       readonly hint: string | undefined
     }
 
+export type Refusal = Extract<Verdict, { kind: "refused" }>
+
 /** The relations of a read as the catalogue resolved them. */
 export type RelationsRead = {
   /** As the statement names them. */
@@ -172,7 +174,7 @@ export function isWithheld(name: RelationName, { allow }: EffectivePolicy): bool
   return privateCatalogueRelations.has(name) && !allow.names(name)
 }
 
-export function notGranted(name: RelationName): Verdict {
+export function notGranted(name: RelationName): Refusal {
   const table = name.slice(name.lastIndexOf(".") + 1).replaceAll('"', "")
   return refused(
     SqlState.InsufficientPrivilege,
@@ -187,6 +189,6 @@ export function refused(
   reason: ErrorReason,
   message: string,
   hint?: string,
-): Verdict {
+): Refusal {
   return { kind: "refused", sqlState, reason, message, hint }
 }

@@ -1,4 +1,4 @@
-import type { CatalogSnapshot } from "../core/catalog.ts"
+import type { CatalogInterest, CatalogSnapshot } from "../core/catalog.ts"
 import type { DirectConnection, DirectOptions } from "../core/direct.ts"
 import type { FormatCode, Parameters, Protocol } from "../core/parameters.ts"
 import type { RowStream, StatementDescription } from "../core/result.ts"
@@ -15,8 +15,15 @@ export interface Warehouse {
   connect(signal: AbortSignal): Promise<WarehouseConnection>
   /** A connection for one session that may write; undefined where the engine's data is not written through Sluice. */
   openDirect?(options: DirectOptions): Promise<DirectConnection>
-  /** Reads relations, dependencies and functions. Uses a connection that the caller leased. */
-  readCatalog(connection: WarehouseConnection, signal: AbortSignal): Promise<CatalogSnapshot>
+  /**
+   * Reads relations, dependencies and functions, and of the relations in `interest` the columns, of views above them the
+   * definitions. Uses a connection that the caller leased.
+   */
+  readCatalog(
+    connection: WarehouseConnection,
+    signal: AbortSignal,
+    interest?: CatalogInterest,
+  ): Promise<CatalogSnapshot>
   /** What the engine reports at login: server_version, TimeZone, and so on, by ParameterStatus name. */
   readonly serverFacts: ServerFacts
   /**

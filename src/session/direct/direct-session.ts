@@ -1,5 +1,5 @@
 import type { DirectConnection } from "../../core/direct.ts"
-import { type GatewayError, toGatewayError } from "../../core/errors.ts"
+import { GatewayError, toGatewayError } from "../../core/errors.ts"
 import type { StatementEnd, StatementReport } from "../../core/observation.ts"
 import { SqlState } from "../../core/sql-state.ts"
 import type { Statement } from "../../core/statement.ts"
@@ -10,6 +10,7 @@ import {
   admit,
   everythingWritten,
   isNothing,
+  mayWrite,
   nothingWritten,
   publish,
   type Written,
@@ -148,6 +149,7 @@ export class DirectSession {
   take(type: number, bytes: Buffer, start: number, end: number): undefined | Promise<void> {
     const waits = this.#pause ?? this.#cancelling ?? this.#untilRoom()
     if (waits !== undefined) return waits.then(() => this.take(type, bytes, start, end))
+    this.#mustStillWrite()
     const frame = bytes.subarray(start - 5, end)
     switch (type) {
       case 0x51: // Q
@@ -170,6 +172,19 @@ export class DirectSession {
       default:
     }
     return this.#send(frame)
+  }
+
+  /** What was prepared here ran as it was written: new policies that hide rows from this user end the session. */
+  #mustStillWrite(): void {
+    const { rooms, identity } = this.#state.origin
+    if (mayWrite(identity, rooms)) return
+    throw new GatewayError({
+      sqlState: SqlState.AdminShutdown,
+      reason: "write_not_allowed",
+      severity: "FATAL",
+      message: "terminating connection because its user may not write any more",
+      hint: "The policies changed. Connect again to read under them.",
+    })
   }
 
   #untilRoom(): Promise<void> | undefined {

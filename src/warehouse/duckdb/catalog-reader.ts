@@ -62,6 +62,11 @@ export async function readDuckdbCatalog(
   )
   for (const [index, view] of views.entries()) addView(relations, functions, view, found[index])
   const mirror = await readMirror((sql) => source.query(sql, signal))
+  for (const { name, columns } of mirror.relations) {
+    const relation = relations.get(name)
+    if (relation !== undefined)
+      relations.set(name, { ...relation, columns: columns.map((column) => column.name) })
+  }
   // After the views: what DuckDB has of its own under these names is never read by a client.
   for (const relation of postgresCatalogue()) relations.set(relation.name, relation)
   return snapshotOf(relations, functions, mirror)
@@ -179,7 +184,12 @@ function addView(
     const volatility = functions.get(relationName("pg_catalog", function_))
     if (volatility !== "immutable" || unsafeInViews.has(function_)) isKnown = false
   }
-  relations.set(name, { ...relation, dependsOn: [...dependsOn], volatileDefinition: !isKnown })
+  relations.set(name, {
+    ...relation,
+    dependsOn: [...dependsOn],
+    volatileDefinition: !isKnown,
+    opaque: isKnown ? [] : ["?"],
+  })
 }
 
 function snapshotOf(

@@ -1,4 +1,4 @@
-import type { CatalogSnapshot } from "../../core/catalog.ts"
+import type { CatalogInterest, CatalogSnapshot } from "../../core/catalog.ts"
 import type { DirectConnection, DirectOptions } from "../../core/direct.ts"
 import { InvariantViolation } from "../../core/errors.ts"
 import { noParameters } from "../../core/parameters.ts"
@@ -138,11 +138,15 @@ export class PostgresAdapter implements Warehouse {
     this.#facts = { serverVersion, versionText, parameters }
   }
 
-  readCatalog(connection: WarehouseConnection, signal: AbortSignal): Promise<CatalogSnapshot> {
+  readCatalog(
+    connection: WarehouseConnection,
+    signal: AbortSignal,
+    interest: CatalogInterest = [],
+  ): Promise<CatalogSnapshot> {
     if (!(connection instanceof PostgresConnection)) {
       throw new InvariantViolation("a catalogue was to be read over another engine's connection")
     }
-    return readCatalog(connection, signal)
+    return readCatalog(connection, signal, interest)
   }
 
   /** PostgreSQL takes the text as it is. */

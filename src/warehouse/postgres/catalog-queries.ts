@@ -33,7 +33,7 @@ FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace`
 export const viewRulesSql = `
 SELECT r.ev_class, r.ev_action::text
 FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class
-WHERE c.relkind = 'v' AND r.rulename = '_RETURN' AND c.oid >= 16384`
+WHERE c.relkind IN ('v', 'm') AND r.rulename = '_RETURN' AND c.oid >= 16384`
 
 /** Operators and casts outside pg_catalog whose function may answer differently for the same arguments. */
 export const userOperatorsSql = `
@@ -46,3 +46,39 @@ UNION
 SELECT DISTINCT '::' || t.typname
 FROM pg_cast c JOIN pg_type t ON t.oid = c.casttarget JOIN pg_proc p ON p.oid = c.castfunc
 WHERE c.oid >= 16384 AND p.provolatile <> 'i'`
+
+/**
+ * Operators outside pg_catalog that are written in SQL or a procedural language, and types with casts or checks that are:
+ * what they read, no text that uses them shows. Those in C came from extensions, which a superuser installed.
+ */
+export const userCodeSql = `
+SELECT DISTINCT o.oprname::text
+FROM pg_operator o
+  JOIN pg_proc p ON p.oid = o.oprcode
+  JOIN pg_language l ON l.oid = p.prolang
+WHERE o.oid >= 16384 AND l.lanname NOT IN ('c', 'internal')
+UNION
+SELECT DISTINCT '::' || t.typname
+FROM pg_cast c
+  JOIN pg_type t ON t.oid = c.casttarget
+  JOIN pg_proc p ON p.oid = c.castfunc
+  JOIN pg_language l ON l.oid = p.prolang
+WHERE c.oid >= 16384 AND l.lanname NOT IN ('c', 'internal')
+UNION
+SELECT DISTINCT '::' || t.typname
+FROM pg_constraint k JOIN pg_type t ON t.oid = k.contypid
+WHERE k.oid >= 16384`
+
+/** Columns of relations by oid, in their order. */
+export function columnsSql(oids: readonly string[]): string {
+  return `
+SELECT a.attrelid, a.attname FROM pg_attribute a
+WHERE a.attrelid IN (${oids.join(", ")}) AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY a.attrelid, a.attnum`
+}
+
+/** Queries of views by oid. With pg_catalog alone on search_path every other name in them is qualified. */
+export function definitionsSql(oids: readonly string[]): string {
+  return `
+SELECT c.oid, pg_get_viewdef(c.oid) FROM pg_class c WHERE c.oid IN (${oids.join(", ")})`
+}

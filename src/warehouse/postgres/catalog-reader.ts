@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto"
 import type {
+  CatalogInterest,
   CatalogRelation,
   CatalogSnapshot,
   RelationKind,
@@ -9,9 +10,12 @@ import { noParameters } from "../../core/parameters.ts"
 import { type RelationName, relationName } from "../../core/relation.ts"
 import type { SettingsView } from "../../core/settings.ts"
 import {
+  columnsSql,
+  definitionsSql,
   functionsSql,
   inheritanceSql,
   relationsSql,
+  userCodeSql,
   userOperatorsSql,
   viewRulesSql,
 } from "./catalog-queries.ts"
@@ -53,6 +57,10 @@ type Row = {
   readonly relation: string
   readonly kind: RelationKind
   readonly dependsOn: Set<RelationName>
+  readonly madeOf: Set<RelationName>
+  readonly opaque: Set<string>
+  columns: string[] | undefined
+  definition: string | undefined
   volatileDefinition: boolean
   readonly hasSideEffects: boolean
 }
@@ -62,7 +70,10 @@ type Read = {
   readonly functions: Map<string, Volatility>
   /** Functions by oid of which a view may not make use if it is to be cacheable. */
   readonly unsafeFunctionOids: Set<string>
+  /** Names of functions outside of pg_catalog and information_schema by oid. */
+  readonly userFunctions: Map<string, string>
   readonly userOperators: Set<string>
+  readonly userCode: Set<string>
 }
 
 /**
@@ -74,12 +85,15 @@ type Read = {
 export async function readCatalog(
   connection: PostgresConnection,
   signal: AbortSignal,
+  interest: CatalogInterest = [],
 ): Promise<CatalogSnapshot> {
   const read: Read = {
     byOid: new Map(),
     functions: new Map(),
     unsafeFunctionOids: new Set(),
+    userFunctions: new Map(),
     userOperators: new Set(),
+    userCode: new Set(),
   }
   const ask = (text: string, visit: (row: TextRow) => void): Promise<void> =>
     connection.query(
@@ -99,10 +113,39 @@ export async function readCatalog(
     await ask(functionsSql, (row) => addFunction(read, row))
     await ask(viewRulesSql, (row) => addViewRule(read, row))
     await ask(userOperatorsSql, ([name]) => read.userOperators.add(name ?? ""))
+    await ask(userCodeSql, ([name]) => read.userCode.add(name ?? ""))
+    await readDetails(read, interest, ask)
   } finally {
     await connection.endTransaction()
   }
   return snapshotOf(read)
+}
+
+type Ask = (text: string, visit: (row: TextRow) => void) => Promise<void>
+
+/** Columns of what is named; columns and definitions of views that show it, directly or through other views. */
+async function readDetails(read: Read, interest: CatalogInterest, ask: Ask): Promise<void> {
+  if (interest.length === 0) return
+  const wanted = new Set(interest.map(({ schema, relation }) => relationName(schema, relation)))
+  const above = new Set(wanted)
+  let size = 0
+  while (size < above.size) {
+    size = above.size
+    for (const row of read.byOid.values())
+      if ([...row.dependsOn].some((name) => above.has(name))) above.add(row.name)
+  }
+  const rows = [...read.byOid].filter(([, { name }]) => above.has(name))
+  const views = rows.filter(([, { kind }]) => kind === "view")
+  if (rows.length > 0)
+    await ask(columnsSql(rows.map(([oid]) => oid)), ([oid, column]) => {
+      const row = read.byOid.get(oid ?? "")
+      if (row !== undefined && column != null) (row.columns ??= []).push(column)
+    })
+  if (views.length > 0)
+    await ask(definitionsSql(views.map(([oid]) => oid)), ([oid, definition]) => {
+      const row = read.byOid.get(oid ?? "")
+      if (row !== undefined) row.definition = definition ?? undefined
+    })
 }
 
 function addRelation(read: Read, [oid, schema, relation, kindCode, sideEffects]: TextRow): void {
@@ -114,6 +157,10 @@ function addRelation(read: Read, [oid, schema, relation, kindCode, sideEffects]:
     relation,
     kind,
     dependsOn: new Set(),
+    madeOf: new Set(),
+    opaque: new Set(),
+    columns: undefined,
+    definition: undefined,
     volatileDefinition: kind === "view",
     hasSideEffects: sideEffects === "t",
   })
@@ -135,24 +182,32 @@ function addFunction(read: Read, [oid, schema, name, code]: TextRow): void {
     volatility === "immutable" ||
     (volatility === "stable" && schema === "pg_catalog" && stableSafeFunctions.has(name))
   if (!isSafe) read.unsafeFunctionOids.add(oid)
+  if (schema !== "pg_catalog" && schema !== "information_schema") read.userFunctions.set(oid, key)
 }
 
 function addViewRule(read: Read, [oid, tree]: TextRow): void {
   const view = read.byOid.get(oid ?? "")
   if (view === undefined || tree == null) return
   const rule = readViewRule(tree)
+  // What a materialised view shows does not change with what it was made of.
+  const isStored = view.kind === "materialized_view"
+  const sources = isStored ? view.madeOf : view.dependsOn
   let isVolatile = rule.hasSpecial
   for (const functionOid of rule.functionOids) {
     if (read.unsafeFunctionOids.has(functionOid)) isVolatile = true
+    const userFunction = read.userFunctions.get(functionOid)
+    if (userFunction !== undefined) view.opaque.add(userFunction)
   }
   for (const relationOid of rule.relationOids) {
     // Up to PostgreSQL 15 a view's rule names the view itself, as OLD and NEW.
     if (relationOid === oid) continue
     const source = read.byOid.get(relationOid)
-    if (source === undefined) isVolatile = true
-    else view.dependsOn.add(source.name)
+    if (source === undefined) {
+      isVolatile = true
+      view.opaque.add("?")
+    } else sources.add(source.name)
   }
-  view.volatileDefinition = isVolatile
+  view.volatileDefinition = isVolatile && !isStored
 }
 
 function snapshotOf(read: Read): CatalogSnapshot {
@@ -161,7 +216,9 @@ function snapshotOf(read: Read): CatalogSnapshot {
   const rows = [...read.byOid.entries()].map(([oid, row]) => ({ ...row, oid }))
   rows.sort((a, b) => (a.name < b.name ? -1 : 1))
   for (const { oid, name, schema, relation, kind, dependsOn, ...flags } of rows) {
-    const { volatileDefinition, hasSideEffects } = flags
+    const { volatileDefinition, hasSideEffects, columns, definition } = flags
+    const madeOf = [...flags.madeOf].toSorted()
+    const opaque = [...flags.opaque].toSorted()
     const sources = [...dependsOn].toSorted()
     relations.set(name, {
       name,
@@ -172,19 +229,26 @@ function snapshotOf(read: Read): CatalogSnapshot {
       dependsOn: sources,
       volatileDefinition,
       hasSideEffects,
+      madeOf,
+      opaque,
+      columns,
+      definition,
     })
     // The oid counts: a relation that was dropped and made anew is another one.
     digest.update(JSON.stringify([oid, name, kind, volatileDefinition, hasSideEffects, ...sources]))
+    digest.update(JSON.stringify([madeOf, opaque, columns, definition]))
   }
   const functions = [...read.functions].map(([name, volatility]) => `${name} ${volatility}\n`)
   for (const line of functions.toSorted()) digest.update(line)
   for (const name of [...read.userOperators].toSorted()) digest.update(`${name}\n`)
+  for (const name of [...read.userCode].toSorted()) digest.update(`code ${name}\n`)
   return {
     relations,
     functions: read.functions,
     implicitSchemas: ["pg_catalog"],
     foldsCase: false,
     userOperators: read.userOperators,
+    userCode: read.userCode,
     version: digest.digest("hex"),
   }
 }

@@ -97,25 +97,28 @@ describe("sluice check-config", () => {
     ETL_CHECK_VERIFIER: verifier,
   }
 
-  it("says ok", () => {
+  it("says ok", async () => {
     const { terminal, output, messages } = terminalWith(Readable.from([]))
-    equal(checkConfigCommand(terminal, { path, environment, printsEffectiveConfig: false }), 0)
+    equal(
+      await checkConfigCommand(terminal, { path, environment, printsEffectiveConfig: false }),
+      0,
+    )
     equal(output(), "")
     match(messages(), /sluice\.example\.yaml: ok\n$/)
   })
 
-  it("prints the effective configuration without secrets", () => {
+  it("prints the effective configuration without secrets", async () => {
     const { terminal, output } = terminalWith(Readable.from([]))
-    equal(checkConfigCommand(terminal, { path, environment, printsEffectiveConfig: true }), 0)
+    equal(await checkConfigCommand(terminal, { path, environment, printsEffectiveConfig: true }), 0)
     const printed = output()
     equal(JSON.parse(printed).listen.port, 6432)
     doesNotMatch(printed, /hunter2|SCRAM-SHA|aaaa|bbbb/)
   })
 
-  it("lists the problems and fails", () => {
+  it("lists the problems and fails", async () => {
     const { terminal, output, messages } = terminalWith(Readable.from([]))
     const options = { path, environment: {}, printsEffectiveConfig: true }
-    equal(checkConfigCommand(terminal, options), 1)
+    equal(await checkConfigCommand(terminal, options), 1)
     equal(output(), "")
     match(
       messages(),

@@ -167,14 +167,14 @@ describe("keys and tokens at the command line", () => {
   )
   const variables = { ...environment, SUPERSET_VERIFIER: verifier }
 
-  it("check-config names the keys, and refuses one that is none", () => {
+  it("check-config names the keys, and refuses one that is none", async () => {
     const good = terminal("")
     const options = { path, environment: variables, printsEffectiveConfig: false }
-    equal(checkConfigCommand(good.terminal, options), 0)
+    equal(await checkConfigCommand(good.terminal, options), 0)
     equal(good.messages(), `identity key 2026-11: EdDSA\n${path}: ok\n`)
     writeFileSync(join(folder, "key.pem"), "nothing")
     const bad = terminal("")
-    equal(checkConfigCommand(bad.terminal, options), 1)
+    equal(await checkConfigCommand(bad.terminal, options), 1)
     ok(bad.messages().includes("key.pem is no public key"))
     writeFileSync(join(folder, "key.pem"), key.publicPem)
   })

@@ -1,12 +1,12 @@
 import { deepEqual, equal } from "node:assert/strict"
 import { readFileSync } from "node:fs"
 import { it } from "node:test"
-import { configurationJsonSchemaText } from "../../../src/config/json-schema.ts"
+import { jsonSchemaText } from "../../../src/config/json-schema.ts"
 import { knownKeys } from "../../../src/config/known-keys.ts"
 
 it("the published JSON Schema is that of the code (node src/config/publish-schema.ts writes it)", () => {
   const published = new URL("../../../config/sluice.schema.json", import.meta.url)
-  equal(readFileSync(published, "utf8"), configurationJsonSchemaText())
+  equal(readFileSync(published, "utf8"), jsonSchemaText("configuration"))
 })
 
 it("every object of the published JSON Schema is closed", () => {
@@ -17,7 +17,7 @@ it("every object of the published JSON Schema is closed", () => {
       open.push(path)
     for (const [key, value] of Object.entries(node)) walk(value, `${path}/${key}`)
   }
-  walk(JSON.parse(configurationJsonSchemaText()), "")
+  walk(JSON.parse(jsonSchemaText("configuration")), "")
   deepEqual(open, [])
 })
 

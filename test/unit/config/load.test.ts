@@ -89,7 +89,7 @@ describe("a configuration", () => {
     [
       "an unknown section",
       withSection("redis: {}"),
-      "10:1: redis: unknown key; known keys: listen, control, warehouses, users, roles, identity, cache, sql, log, shutdown",
+      "10:1: redis: unknown key; known keys: listen, control, warehouses, users, roles, identity, policiesFile, cache, sql, log, shutdown",
     ],
     [
       "a port above the last",

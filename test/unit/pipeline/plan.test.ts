@@ -74,7 +74,7 @@ function statement(text: string): Statement {
 function keyMaterial(text: string, catalog: CatalogSnapshot): string {
   const parsed = statement(text)
   const plan = planFor(parsed, context, catalog, rooms)
-  return keyBaseOf(plan, parsed, undefined, { context, rooms }).material
+  return keyBaseOf(plan, undefined, { context, rooms }).material
 }
 
 const orders = { name: "orders", oid: "1" }

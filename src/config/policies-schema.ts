@@ -1,0 +1,95 @@
+import { z } from "zod"
+import { flag } from "./fields.ts"
+
+/** The shape of the file that `policiesFile` names. Strict everywhere: a misspelt key must not leave rows unfiltered. */
+
+const roles = (description: string) =>
+  z.array(z.string("must be text").min(1)).meta({ description })
+
+const sql = (description: string) =>
+  z
+    .string("must be text; put it in quotes")
+    .min(1, "must not be empty")
+    .max(16_384, "is longer than 16384 characters")
+    .meta({ description })
+
+const namePart = String.raw`(?:[^\s."*?]+|"(?:[^"]|"")+")`
+const relationKey = z
+  .string()
+  .regex(new RegExp(`^${namePart}\\.${namePart}$`), 'must be "schema.name"')
+
+const column = z.string("must be text").min(1, "must not be empty")
+
+const relation = z
+  .strictObject({
+    rowFilters: z
+      .array(
+        z.strictObject({
+          name: z.string("must be text").min(1, "must not be empty"),
+          filter: sql("Predicate over the relation's columns; :name stands for a claim."),
+          roles: roles("Roles it is for; default: all.").min(1, "must name a role").optional(),
+          kind: z.enum(["permissive", "restrictive"]).default("permissive").meta({
+            description: "Permissive filters are ORed; restrictive ones are ANDed to that.",
+          }),
+        }),
+      )
+      .max(100, "has more than 100 filters")
+      .default([]),
+    unfilteredRoles: roles("Roles that see all rows.").default([]),
+    masks: z
+      .array(
+        z.strictObject({
+          column,
+          mask: sql("Expression that is shown in the column's place."),
+          exceptRoles: roles("Roles that see the column itself.").default([]),
+        }),
+      )
+      .max(1_000, "has more than 1000 masks")
+      .default([]),
+    deniedColumns: z
+      .array(
+        z.strictObject({
+          columns: z.array(column).min(1, "must name a column"),
+          exceptRoles: roles("Roles that see the columns.").default([]),
+        }),
+      )
+      .max(1_000, "has more than 1000 entries")
+      .default([]),
+    fence: flag(
+      true,
+      "Evaluate nothing of the client's on rows that a filter removes. false is faster and lets errors tell of such rows.",
+    ),
+  })
+  .meta({ description: "What holds for one relation, schema.name as the catalogue spells it." })
+
+export const policiesSchema = z.strictObject({
+  claims: z
+    .record(
+      z.string().regex(/^[a-z_][a-z0-9_]{0,62}$/i, "must be a name of letters, digits and _"),
+      z.strictObject({
+        type: z
+          .string("must be text")
+          .regex(
+            /^(?:text|int8|numeric|bool|uuid|date|timestamptz)(?:\[\])?$/,
+            "must be text, int8, numeric, bool, uuid, date or timestamptz, or a list of one: int8[]",
+          ),
+      }),
+    )
+    .default({})
+    .meta({ description: "Claims that filters and masks may use, with their types." }),
+  functions: z
+    .array(
+      z
+        .string("must be text")
+        .regex(new RegExp(`^${namePart}\\.${namePart}$`), 'must be "schema.name"'),
+    )
+    .default([])
+    .meta({
+      description:
+        "Functions of yours that readers with policies may call: they must not read what a policy hides.",
+    }),
+  relations: z.record(relationKey, relation).default({}),
+})
+
+/** The file's contents with defaults filled in; expressions are still texts. */
+export type ParsedPolicies = z.output<typeof policiesSchema>

@@ -1,0 +1,144 @@
+import { hash } from "node:crypto"
+import { type ClaimType, readClaimType } from "./claim-types.ts"
+import { ExpressionProblem, type PolicyExpression, readExpression } from "./expression.ts"
+import { RelationPolicies, type RelationPolicy } from "./relation-policy.ts"
+
+/** Policies as a file says them, with defaults filled in. */
+export type PoliciesInput = {
+  readonly claims: Readonly<Record<string, { readonly type: string }>>
+  readonly functions: readonly string[]
+  readonly relations: Readonly<Record<string, RelationInput>>
+}
+
+type RelationInput = {
+  readonly rowFilters: readonly {
+    readonly name: string
+    readonly filter: string
+    readonly roles?: readonly string[] | undefined
+    readonly kind: "permissive" | "restrictive"
+  }[]
+  readonly unfilteredRoles: readonly string[]
+  readonly masks: readonly {
+    readonly column: string
+    readonly mask: string
+    readonly exceptRoles: readonly string[]
+  }[]
+  readonly deniedColumns: readonly {
+    readonly columns: readonly string[]
+    readonly exceptRoles: readonly string[]
+  }[]
+  readonly fence: boolean
+}
+
+/** What is wrong with one value; `path` leads to it in the file. */
+export type PolicyProblem = {
+  readonly path: readonly (string | number)[]
+  readonly message: string
+}
+
+export type Compiled = {
+  readonly policies: RelationPolicies
+  /** The policies are only good when there is none. */
+  readonly problems: readonly PolicyProblem[]
+}
+
+/** Reads every expression and checks names against each other. Needs the parser to be loaded. */
+export function compilePolicies(input: PoliciesInput, knownRoles: readonly string[]): Compiled {
+  const compiler = new Compiler(input, knownRoles)
+  const relations = Object.entries(input.relations).map(([name, relation]) =>
+    compiler.relation(name, relation),
+  )
+  const policies = new RelationPolicies({
+    relations,
+    claims: compiler.claims,
+    functions: new Set(input.functions),
+    version: hash("sha256", JSON.stringify(input)),
+  })
+  return { policies, problems: compiler.problems }
+}
+
+class Compiler {
+  readonly problems: PolicyProblem[] = []
+  readonly claims = new Map<string, ClaimType>()
+  readonly #knownRoles: ReadonlySet<string>
+
+  constructor(input: PoliciesInput, knownRoles: readonly string[]) {
+    this.#knownRoles = new Set(knownRoles)
+    for (const [name, { type }] of Object.entries(input.claims)) {
+      const claimType = readClaimType(type)
+      if (claimType === undefined) this.#report(["claims", name, "type"], "is no type of a claim")
+      else this.claims.set(name, claimType)
+    }
+  }
+
+  relation(name: string, input: RelationInput): RelationPolicy {
+    const path = ["relations", name] as const
+    const { schema, relation } = relationParts(name)
+    const rowFilters = input.rowFilters.map(({ filter, ...rest }, index) => {
+      const where = [...path, "rowFilters", index]
+      this.#roles([...where, "roles"], rest.roles ?? [])
+      return { ...rest, roles: rest.roles, filter: this.#expression([...where, "filter"], filter) }
+    })
+    if (rowFilters.length > 0 && !rowFilters.some(({ kind }) => kind === "permissive"))
+      this.#report([...path, "rowFilters"], "has no permissive filter, so that nobody sees a row")
+    this.#roles([...path, "unfilteredRoles"], input.unfilteredRoles)
+    const masks = input.masks.map(({ mask, ...rest }, index) => {
+      const where = [...path, "masks", index]
+      this.#roles([...where, "exceptRoles"], rest.exceptRoles)
+      return { ...rest, mask: this.#expression([...where, "mask"], mask) }
+    })
+    for (const [index, { column }] of masks.entries())
+      if (masks.findIndex((other) => other.column === column) < index)
+        this.#report([...path, "masks", index, "column"], "has a mask already")
+    for (const [index, { exceptRoles }] of input.deniedColumns.entries())
+      this.#roles([...path, "deniedColumns", index, "exceptRoles"], exceptRoles)
+    const { unfilteredRoles, deniedColumns, fence } = input
+    const columns = { masks, deniedColumns, isFenced: fence }
+    return { schema, relation, rowFilters, unfilteredRoles, ...columns }
+  }
+
+  #expression(path: PolicyProblem["path"], source: string): PolicyExpression {
+    try {
+      const expression = readExpression(source)
+      for (const claim of expression.claims)
+        if (!this.claims.has(claim))
+          this.#report(path, `uses :${claim}, which stands not under claims`)
+      return expression
+    } catch (thrown) {
+      if (!(thrown instanceof ExpressionProblem)) throw thrown
+      this.#report(path, thrown.message)
+      return unreadable
+    }
+  }
+
+  #roles(path: PolicyProblem["path"], roles: readonly string[]): void {
+    for (const [index, role] of roles.entries())
+      if (!this.#knownRoles.has(role))
+        this.#report([...path, index], "names no role of the configuration")
+  }
+
+  #report(path: PolicyProblem["path"], message: string): void {
+    this.problems.push({ path, message })
+  }
+}
+
+/** Stands where an expression could not be read; policies with a problem are never used. */
+const unreadable: PolicyExpression = {
+  source: "",
+  claims: [],
+  ast: {},
+  places: [],
+  relations: [],
+}
+
+const partForm = /^("(?:[^"]|"")+"|[^".]+)\.("(?:[^"]|"")+"|[^".]+)$/
+
+/** `schema.name`, each part as the catalogue spells it, in quotes where it holds a dot. The file's schema has checked the form. */
+function relationParts(name: string): { readonly schema: string; readonly relation: string } {
+  const [, schema = "", relation = ""] = partForm.exec(name) ?? []
+  return { schema: unquoted(schema), relation: unquoted(relation) }
+}
+
+function unquoted(part: string): string {
+  return part.startsWith('"') ? part.slice(1, -1).replaceAll('""', '"') : part
+}

@@ -1,0 +1,152 @@
+import { InvariantViolation } from "../core/errors.ts"
+import type { RelationRef } from "../core/relation.ts"
+import type { Ast } from "../core/statement.ts"
+import { fieldsOf, isFields, listOf, nodeFields, numberOf } from "../sql/ast.ts"
+import { editText } from "../sql/edits.ts"
+import { parseTrees } from "../sql/parser.ts"
+import { scanTokens } from "../sql/parser-instance.ts"
+import { inspectQuery } from "../sql/traits.ts"
+import { sameTree } from "../sql/tree.ts"
+import { verified } from "../sql/verified.ts"
+import type { ClaimLiteral } from "./claim-types.ts"
+
+/** Where a claim stands in the text, in bytes. */
+type Place = { readonly start: number; readonly end: number; readonly claim: string }
+
+/** An expression of a policy (a row filter, a mask) with places for claims: `region = any(:regions)`. */
+export type PolicyExpression = {
+  /** As written. */
+  readonly source: string
+  /** Names of its claims, each once, in the order of their first place. */
+  readonly claims: readonly string[]
+  /** With `$n` in the place of the n-th claim. */
+  readonly ast: Ast
+  readonly places: readonly Place[]
+  readonly relations: readonly RelationRef[]
+}
+
+/** An expression with its claims filled in: its tree, and a text in parentheses that was proven to parse to it. */
+export type BoundExpression = { readonly ast: Ast; readonly text: string }
+
+/** Why a text is no expression that a policy can hold, for the operator. */
+export class ExpressionProblem extends Error {
+  override readonly name = "ExpressionProblem"
+}
+
+/** Reads one. Throws an {@link ExpressionProblem}; parameters of the protocol, several statements, writes and aliases are none. */
+export function readExpression(source: string): PolicyExpression {
+  const places = claimPlaces(source)
+  const claims = [...new Set(places.map(({ claim }) => claim))]
+  const edits = places.map(({ start, end, claim }) => ({
+    start,
+    end,
+    text: `$${claims.indexOf(claim) + 1}`,
+  }))
+  if (/\$\d/.test(source))
+    throw new ExpressionProblem("has a parameter $n; claims are written :name")
+  const text = editText(source, edits).text
+  // On a line of its own: the text may end in a `--` comment.
+  const [statement, ast] = onlyTarget(`SELECT (${text}\n)`)
+  // Without parentheses as well: `a) OR (b` and `a, b` are something else then.
+  const [, bare] = onlyTarget(`SELECT ${text}\n`)
+  if (!sameTree(ast, bare)) throw notOne()
+  const { traits, hasInto, lockStrength, modifyingTag, unknownTag } = inspectQuery(statement)
+  if (
+    hasInto ||
+    lockStrength !== undefined ||
+    modifyingTag !== undefined ||
+    unknownTag !== undefined
+  )
+    throw new ExpressionProblem("does more than read")
+  // On the warehouse they would tell of the gateway's own login.
+  if (traits.usesSessionFact) throw new ExpressionProblem("asks about the session; use a claim")
+  if (traits.usesSystemColumn || traits.usesTableSample)
+    throw new ExpressionProblem("reads how rows are stored")
+  const unqualified = traits.relations.find(({ schema }) => schema === undefined)
+  if (unqualified !== undefined)
+    throw new ExpressionProblem(`reads "${unqualified.name}" without its schema`)
+  return { source, claims, ast, places, relations: traits.relations }
+}
+
+function parsed(text: string): readonly Ast[] {
+  try {
+    return parseTrees(text)
+  } catch (thrown) {
+    throw new ExpressionProblem(thrown instanceof Error ? thrown.message : "does not parse")
+  }
+}
+
+const targetFields: ReadonlySet<string> = new Set(["targetList", "limitOption", "op"])
+
+/** The one expression of `SELECT expression` and nothing else, behind its statement. */
+function onlyTarget(text: string): readonly [statement: Ast, expression: Ast] {
+  const [statement, ...others] = parsed(text)
+  const select = nodeFields(statement, "SelectStmt")
+  if (statement === undefined || select === undefined || others.length > 0) throw notOne()
+  if (Object.keys(select).some((key) => !targetFields.has(key))) throw notOne()
+  const [target, ...more] = listOf(select["targetList"])
+  const fields = nodeFields(target, "ResTarget")
+  if (fields === undefined || more.length > 0 || "name" in fields) throw notOne()
+  if (!isFields(fields["val"])) throw notOne()
+  return [statement, fields["val"]]
+}
+
+function notOne(): ExpressionProblem {
+  return new ExpressionProblem("is not one expression")
+}
+
+/** `:name` outside of literals, comments and `::`. */
+function claimPlaces(source: string): readonly Place[] {
+  const tokens = scanTokens(source)
+  const places: Place[] = []
+  for (const [index, token] of tokens.entries()) {
+    const next = tokens[index + 1]
+    if (token.text !== ":" || next === undefined || next.start !== token.end) continue
+    if (/^[a-z_][a-z0-9_]*$/i.test(next.text))
+      places.push({ start: token.start, end: next.end, claim: next.text })
+  }
+  return places
+}
+
+/** Fills the claims in. `literal` is asked once for each claim; undefined means that it has no value, and then nothing is made. */
+export function bindExpression(
+  expression: PolicyExpression,
+  literal: (claim: string) => ClaimLiteral | undefined,
+): BoundExpression | { readonly missing: string } {
+  const literals: ClaimLiteral[] = []
+  for (const claim of expression.claims) {
+    const found = literal(claim)
+    if (found === undefined) return { missing: claim }
+    literals.push(found)
+  }
+  const edits = expression.places.map(({ start, end, claim }) => ({
+    start,
+    end,
+    text: literals[expression.claims.indexOf(claim)]?.text ?? "",
+  }))
+  const ast = fieldsOf(withLiterals(expression.ast, literals))
+  const text = `(${editText(expression.source, edits).text}\n)`
+  if (verified(`SELECT ${text}`, selectOf(ast)) === undefined)
+    throw new InvariantViolation("an expression of a policy does not parse to what was meant")
+  return { ast, text }
+}
+
+function selectOf(val: Ast): Ast {
+  return {
+    SelectStmt: {
+      targetList: [{ ResTarget: { val } }],
+      limitOption: "LIMIT_OPTION_DEFAULT",
+      op: "SETOP_NONE",
+    },
+  }
+}
+
+function withLiterals(value: unknown, literals: readonly ClaimLiteral[]): unknown {
+  if (Array.isArray(value)) return value.map((item) => withLiterals(item, literals))
+  if (!isFields(value)) return value
+  const parameter = nodeFields(value, "ParamRef")
+  if (parameter !== undefined) return literals[numberOf(parameter["number"]) - 1]?.ast
+  return Object.fromEntries(
+    Object.entries(value).map(([key, child]) => [key, withLiterals(child, literals)]),
+  )
+}

@@ -1,0 +1,142 @@
+import { hash } from "node:crypto"
+import type { CatalogInterest } from "../core/catalog.ts"
+import type { ClaimType } from "./claim-types.ts"
+import type { PolicyExpression } from "./expression.ts"
+
+/** A predicate that a reader's rows must meet. */
+export type RowFilter = {
+  readonly name: string
+  readonly filter: PolicyExpression
+  /** Undefined: all roles. */
+  readonly roles: readonly string[] | undefined
+  readonly kind: "permissive" | "restrictive"
+}
+
+export type ColumnMask = {
+  readonly column: string
+  readonly mask: PolicyExpression
+  readonly exceptRoles: readonly string[]
+}
+
+export type DeniedColumns = {
+  readonly columns: readonly string[]
+  readonly exceptRoles: readonly string[]
+}
+
+/** What holds for one relation. */
+export type RelationPolicy = {
+  readonly schema: string
+  readonly relation: string
+  readonly rowFilters: readonly RowFilter[]
+  readonly unfilteredRoles: readonly string[]
+  readonly masks: readonly ColumnMask[]
+  readonly deniedColumns: readonly DeniedColumns[]
+  /** OFFSET 0 behind the filter: PostgreSQL then evaluates nothing of the client's on a row that is filtered out. */
+  readonly isFenced: boolean
+}
+
+/** What of a relation's policy holds for one set of roles. */
+export type ReaderRule = {
+  readonly policy: RelationPolicy
+  /** `none`: all rows. `closed`: filters exist and none lets these roles read. */
+  readonly rows:
+    | { readonly kind: "none" }
+    | { readonly kind: "closed" }
+    | {
+        readonly kind: "filtered"
+        readonly permissive: readonly RowFilter[]
+        readonly restrictive: readonly RowFilter[]
+      }
+  readonly masks: readonly ColumnMask[]
+  readonly deniedColumns: ReadonlySet<string>
+}
+
+/** All policies as one set of roles meets them: only relations of which they see less than everything. */
+export type ReaderRules = {
+  readonly rules: readonly ReaderRule[]
+  readonly policies: RelationPolicies
+}
+
+/** Row and column policies of one file. Immutable: a reload makes a new one. */
+export class RelationPolicies {
+  readonly relations: readonly RelationPolicy[]
+  readonly claims: ReadonlyMap<string, ClaimType>
+  /** Functions of users, as `schema.name`, that whoever wrote the policies vouches for. */
+  readonly functions: ReadonlySet<string>
+  readonly version: string
+  readonly #claimDigests = new WeakMap<object, string>()
+
+  constructor(parts: {
+    readonly relations: readonly RelationPolicy[]
+    readonly claims: ReadonlyMap<string, ClaimType>
+    readonly functions: ReadonlySet<string>
+    /** Digest of the file's text. */
+    readonly version: string
+  }) {
+    this.relations = parts.relations
+    this.claims = parts.claims
+    this.functions = parts.functions
+    this.version = parts.version
+  }
+
+  /** Relations of which the catalogue must know the columns: those with a policy, and those that expressions read. */
+  get interest(): CatalogInterest {
+    const found = new Map<string, CatalogInterest[number]>()
+    const add = (schema: string, relation: string): unknown =>
+      found.set(JSON.stringify([schema, relation]), { schema, relation })
+    for (const { schema, relation, rowFilters, masks } of this.relations) {
+      add(schema, relation)
+      const expressions = [
+        ...rowFilters.map(({ filter }) => filter),
+        ...masks.map(({ mask }) => mask),
+      ]
+      for (const read of expressions.flatMap(({ relations }) => relations))
+        add(read.schema ?? "", read.name)
+    }
+    return [...found.values()]
+  }
+
+  /** Undefined for roles that these policies hide nothing from. */
+  rulesFor(roles: readonly string[]): ReaderRules | undefined {
+    const rules = this.relations.flatMap((policy) => ruleOf(policy, new Set(roles)) ?? [])
+    return rules.length === 0 ? undefined : { rules, policies: this }
+  }
+
+  /** Digest of the claims that policies can use: identities with equal ones and equal roles get equal plans. */
+  claimsDigest(claims: Readonly<Record<string, unknown>>): string {
+    let digest = this.#claimDigests.get(claims)
+    if (digest === undefined) {
+      const values = [...this.claims.keys()].map((name) => claimValue(claims, name) ?? null)
+      digest = hash("sha256", JSON.stringify(values))
+      this.#claimDigests.set(claims, digest)
+    }
+    return digest
+  }
+}
+
+/** An attribute of the token's own; what every object inherits is none. */
+export function claimValue(claims: Readonly<Record<string, unknown>>, name: string): unknown {
+  return Object.hasOwn(claims, name) ? claims[name] : undefined
+}
+
+function ruleOf(policy: RelationPolicy, roles: ReadonlySet<string>): ReaderRule | undefined {
+  const hasOneOf = (names: readonly string[]): boolean => names.some((name) => roles.has(name))
+  const rows = rowsOf(policy, hasOneOf)
+  const masks = policy.masks.filter(({ exceptRoles }) => !hasOneOf(exceptRoles))
+  const denied = policy.deniedColumns.filter(({ exceptRoles }) => !hasOneOf(exceptRoles))
+  if (rows.kind === "none" && masks.length === 0 && denied.length === 0) return undefined
+  return { policy, rows, masks, deniedColumns: new Set(denied.flatMap(({ columns }) => columns)) }
+}
+
+function rowsOf(
+  { rowFilters, unfilteredRoles }: RelationPolicy,
+  hasOneOf: (names: readonly string[]) => boolean,
+): ReaderRule["rows"] {
+  if (rowFilters.length === 0 || hasOneOf(unfilteredRoles)) return { kind: "none" }
+  const mine = rowFilters.filter(({ roles }) => roles === undefined || hasOneOf(roles))
+  const permissive = mine.filter(({ kind }) => kind === "permissive")
+  const restrictive = mine.filter(({ kind }) => kind === "restrictive")
+  // As under PostgreSQL's own policies: a restrictive one opens nothing.
+  if (permissive.length === 0) return { kind: "closed" }
+  return { kind: "filtered", permissive, restrictive }
+}

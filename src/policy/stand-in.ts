@@ -1,0 +1,182 @@
+import { findRelation, folded } from "../catalog/relation-key.ts"
+import type { CatalogRelation, CatalogSnapshot } from "../core/catalog.ts"
+import { InvariantViolation } from "../core/errors.ts"
+import { SqlState } from "../core/sql-state.ts"
+import type { Ast, Emitted } from "../core/statement.ts"
+import { listOf, nodeFields } from "../sql/ast.ts"
+import { quoteIdentifier } from "../sql/quote.ts"
+import { verified } from "../sql/verified.ts"
+import { claimLiteral } from "./claim-types.ts"
+import { type BoundExpression, bindExpression, type PolicyExpression } from "./expression.ts"
+import { foreignName } from "./expression-scope.ts"
+import { type Refusal, refused } from "./judge.ts"
+import { claimValue, type ReaderRule, type RelationPolicies } from "./relation-policy.ts"
+
+/** A refusal on its way out of a rewrite. */
+export class PolicyRefusal extends Error {
+  override readonly name = "PolicyRefusal"
+  readonly refusal: Refusal
+
+  constructor(...parts: Parameters<typeof refused>) {
+    super(parts[2])
+    this.refusal = refused(...parts)
+  }
+}
+
+/** What a relation's rows come from: the relation, or the query that a view stands for. */
+export type Source = { readonly text: string; readonly ast: Ast }
+
+export type TableQuery = {
+  readonly relation: CatalogRelation
+  readonly rule: ReaderRule
+  readonly source: Source
+  readonly claims: Readonly<Record<string, unknown>>
+  readonly policies: RelationPolicies
+  readonly snapshot: CatalogSnapshot
+}
+
+/** The relation itself, with or without its children. */
+export function relationSource(relation: CatalogRelation, includesChildren: boolean): Source {
+  const name = `${quoteIdentifier(relation.schema)}.${quoteIdentifier(relation.relation)}`
+  const fields = { schemaname: relation.schema, relname: relation.relation, relpersistence: "p" }
+  return {
+    text: includesChildren ? name : `ONLY ${name}`,
+    ast: { RangeVar: includesChildren ? { ...fields, inh: true } : fields },
+  }
+}
+
+/** A view's query under the view's name. */
+export function viewSource(relation: CatalogRelation, query: Emitted): Source {
+  return {
+    text: `(${query.text}) AS ${quoteIdentifier(relation.relation)}`,
+    ast: { RangeSubselect: { subquery: query.ast, alias: { aliasname: relation.relation } } },
+  }
+}
+
+/**
+ * `SELECT columns FROM source WHERE filters OFFSET 0` as a policy wants it for one reader, proven to parse to the tree that
+ * was meant. Throws a {@link PolicyRefusal} when no filter lets the reader in, a claim is missing or of another type, or the
+ * policy does not fit the relation's columns.
+ */
+export function tableQuery(query: TableQuery): Emitted {
+  const { relation, rule, source } = query
+  if (rule.rows.kind === "closed")
+    throw new PolicyRefusal(
+      SqlState.InsufficientPrivilege,
+      "row_policy_refused",
+      `permission denied for table ${relation.relation}`,
+      "No row filter of this relation is for a role of yours.",
+    )
+  const targets = targetsOf(query)
+  const where = whereOf(query)
+  const fence = rule.policy.isFenced
+  const text = [
+    `SELECT ${targets.map((target) => target.text).join(", ")} FROM ${source.text}`,
+    where === undefined ? "" : ` WHERE ${where.text}`,
+    fence ? " OFFSET 0" : "",
+  ].join("")
+  const meant: Ast = {
+    SelectStmt: {
+      targetList: targets.map((target) => target.ast),
+      fromClause: [source.ast],
+      ...(where === undefined ? {} : { whereClause: where.ast }),
+      ...(fence ? { limitOffset: { A_Const: { ival: {} } } } : {}),
+      limitOption: fence ? "LIMIT_OPTION_COUNT" : "LIMIT_OPTION_DEFAULT",
+      op: "SETOP_NONE",
+    },
+  }
+  const ast = verified(text, meant)
+  if (ast === undefined)
+    throw new InvariantViolation(`the query for ${relation.name} does not parse to what was meant`)
+  return { text, ast, keepsPositions: false }
+}
+
+/** Visible columns in their order, masked ones as their masks. */
+function targetsOf(query: TableQuery): readonly BoundExpression[] {
+  const { relation, rule, snapshot } = query
+  const { columns } = relation
+  if (columns === undefined) throw unfit(relation, "its columns are not known")
+  const fold = (name: string): string => folded(snapshot, name)
+  const known = new Set(columns.map(fold))
+  const named = [...rule.masks.map(({ column }) => column), ...rule.deniedColumns]
+  // A rule for a column that is not there any more may have been meant for one that has another name by now.
+  const missing = named.find((column) => !known.has(fold(column)))
+  if (missing !== undefined) throw unfit(relation, `it has no column "${missing}"`)
+  const denied = new Set([...rule.deniedColumns].map(fold))
+  const masks = new Map(rule.masks.map(({ column, mask }) => [fold(column), mask]))
+  const visible = columns.filter((column) => !denied.has(fold(column)))
+  if (visible.length === 0) throw unfit(relation, "no column is left")
+  return visible.map((column) => {
+    const mask = masks.get(fold(column))
+    if (mask === undefined) {
+      const val = { ColumnRef: { fields: [{ String: { sval: column } }] } }
+      return { text: quoteIdentifier(column), ast: { ResTarget: { val } } }
+    }
+    const bound = boundIn(query, mask)
+    return {
+      text: `${bound.text} AS ${quoteIdentifier(column)}`,
+      ast: { ResTarget: { name: column, val: bound.ast } },
+    }
+  })
+}
+
+/** Permissive filters are ORed, restrictive ones ANDed to that (PostgreSQL manual, 5.9). */
+function whereOf(query: TableQuery): BoundExpression | undefined {
+  const { rows } = query.rule
+  if (rows.kind !== "filtered") return undefined
+  const permissive = rows.permissive.map(({ filter }) => boundIn(query, filter))
+  const restrictive = rows.restrictive.map(({ filter }) => boundIn(query, filter))
+  return joined("AND", [joined("OR", permissive), ...restrictive])
+}
+
+/** `(a) OR (b)`, with operands of the same kind in one list as the grammar makes it of them. */
+function joined(word: "AND" | "OR", operands: readonly BoundExpression[]): BoundExpression {
+  const [only, ...more] = operands
+  if (only !== undefined && more.length === 0) return only
+  const boolop = `${word}_EXPR`
+  const args: unknown[] = []
+  for (const [index, { ast }] of operands.entries()) {
+    const inner = nodeFields(ast, "BoolExpr")
+    // Only what stands on the left is taken apart.
+    if (index === 0 && inner?.["boolop"] === boolop) args.push(...listOf(inner["args"]))
+    else args.push(ast)
+  }
+  return {
+    text: `(${operands.map(({ text }) => text).join(` ${word} `)})`,
+    ast: { BoolExpr: { boolop, args } },
+  }
+}
+
+function boundIn(query: TableQuery, expression: PolicyExpression): BoundExpression {
+  const { relation, claims, policies, snapshot } = query
+  const of = (schema: string, name: string): readonly string[] | undefined => {
+    const found = findRelation(snapshot, schema, name)
+    return found === undefined ? undefined : snapshot.relations.get(found)?.columns
+  }
+  const fold = (name: string): string => folded(snapshot, name)
+  const ofTable = new Set((relation.columns ?? []).map(fold))
+  const foreign = foreignName(expression.ast, { table: relation.relation, ofTable, of, fold })
+  if (foreign !== undefined) throw unfit(relation, `a filter or mask names "${foreign}"`)
+  const bound = bindExpression(expression, (claim) => {
+    const type = policies.claims.get(claim)
+    return type === undefined ? undefined : claimLiteral(claimValue(claims, claim), type)
+  })
+  if ("missing" in bound)
+    throw new PolicyRefusal(
+      SqlState.InsufficientPrivilege,
+      "claim_missing",
+      `permission denied for table ${relation.relation}`,
+      `The policy of this relation needs the claim "${bound.missing}", which your login does not bring in the form it must have.`,
+    )
+  return bound
+}
+
+/** The message is for the reader, who is not told of columns; the hint names the file's owner. */
+function unfit(relation: CatalogRelation, cause: string): PolicyRefusal {
+  return new PolicyRefusal(
+    SqlState.InsufficientPrivilege,
+    "policy_unfit",
+    `permission denied for table ${relation.relation}`,
+    `The policy of this relation does not fit it (${cause}); tell whoever keeps the policies.`,
+  )
+}
