@@ -109,6 +109,9 @@ async function start(configuration: Configuration): Promise<RunningGateway> {
       tls?.credentials.reload()
       built.policies.reload()
     },
+    warmCatalogues: async () => {
+      await Promise.allSettled(built.warehouses.map(async ({ shadow }) => shadow?.warm()))
+    },
     close: () => {
       closing ??= close()
       return closing

@@ -225,6 +225,8 @@ function shadowOf(name: string, warehouse: Warehouse, log: Log): ShadowCatalogue
     serverVersion,
     onSkipped: (reasons) =>
       log.warn("parts of the schema are not shown in pg_catalog", { warehouse: name, reasons }),
+    onStartFailed: (error) =>
+      log.error("the shadow catalogue did not start", { warehouse: name, error }),
   })
 }
 

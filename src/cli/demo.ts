@@ -56,6 +56,8 @@ export async function demoCommand(
       queries: demoQueries,
       relation: demoRelation,
     })
+  // Whoever tries the demo types \d soon; a server waits for the first need instead, and saves the memory.
+  void gateway.warmCatalogues()
   await untilSignal()
   terminal.output.write("\nstopping\n")
   await gateway.close()

@@ -6,6 +6,8 @@ export type RunningGateway = {
   readonly controlPort: number
   /** Reads certificate files and policies again; what does not fit is logged, and what was in force stays so. */
   reload(): void
+  /** Starts what catalogue statements need ahead of the first one: 150 MB for each DuckDB warehouse. Failures are logged. */
+  warmCatalogues(): Promise<void>
   /** Stops accepting, lets running statements finish within the configured time, closes everything. Idempotent. */
   close(): Promise<void>
 }

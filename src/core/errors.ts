@@ -52,6 +52,7 @@ export type ErrorReason =
   // an engine without pg_catalog
   | "catalogue_mixed"
   | "catalogue_unavailable"
+  | "catalogue_answer_too_large"
   // running
   | "statement_timeout"
   | "cancelled"

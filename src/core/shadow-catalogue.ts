@@ -35,5 +35,7 @@ export interface ShadowCatalogue {
   run(question: ShadowQuestion): Promise<RowStream>
   /** Types of parameters and columns without running. */
   describe(question: ShadowQuestion): Promise<StatementDescription>
+  /** Starts what the first statement would start, so that it does not wait. Rejects when that fails; it is tried anew at need. */
+  warm(): Promise<void>
   close(): Promise<void>
 }

@@ -105,6 +105,7 @@ export const errorReasons = valuesOf<ErrorReason>({
   policy_unfit: true,
   catalogue_mixed: true,
   catalogue_unavailable: true,
+  catalogue_answer_too_large: true,
   statement_timeout: true,
   cancelled: true,
   queue_full: true,

@@ -3,8 +3,10 @@ import type { CatalogSnapshot } from "../../core/catalog.ts"
 import { GatewayError, toGatewayError } from "../../core/errors.ts"
 import type { ShadowQuestion, Visibility } from "../../core/shadow-catalogue.ts"
 import { SqlState } from "../../core/sql-state.ts"
-import type { MirrorObject, ShadowReply, ShadowStart, ShadowTask } from "./messages.ts"
+import { answerTooLarge, unavailable } from "./errors.ts"
+import type { MirrorObject, ShadowReady, ShadowReply, ShadowTask } from "./messages.ts"
 import { mirrorObjects } from "./mirror-objects.ts"
+import type { ShadowStarter } from "./starter.ts"
 
 /** Statements that may wait for one shadow. */
 const waitersMax = 200
@@ -22,7 +24,7 @@ type TaskBody<Kind extends ShadowTask["kind"]> = Omit<Extract<ShadowTask, { kind
  * dies takes the statement it was running with it, never another one's answer; the next statement starts a fresh one.
  */
 export class ShadowInstance {
-  readonly #start: () => Promise<ShadowStart>
+  readonly #starter: ShadowStarter
   readonly #onSkipped: (reasons: readonly string[]) => void
   #worker: Promise<Worker> | undefined
   #live: Worker | undefined
@@ -34,8 +36,8 @@ export class ShadowInstance {
   #lastTaskId = 0
   #isClosed = false
 
-  constructor(start: () => Promise<ShadowStart>, onSkipped: (reasons: readonly string[]) => void) {
-    this.#start = start
+  constructor(starter: ShadowStarter, onSkipped: (reasons: readonly string[]) => void) {
+    this.#starter = starter
     this.#onSkipped = onSkipped
   }
 
@@ -58,6 +60,11 @@ export class ShadowInstance {
     return raceAbort(work, signal)
   }
 
+  /** Starts the worker before anybody asks; rejects when that fails. */
+  async warm(): Promise<void> {
+    await this.#started()
+  }
+
   async close(): Promise<void> {
     this.#isClosed = true
     const worker = this.#worker
@@ -76,6 +83,7 @@ export class ShadowInstance {
       { kind: "ask", messages, user, database, settings: replayed(settings.values) },
       signal,
     )
+    if (reply.kind === "oversized") throw answerTooLarge()
     return reply.kind === "answer" ? asBuffer(reply.bytes) : Buffer.alloc(0)
   }
 
@@ -87,13 +95,16 @@ export class ShadowInstance {
 
   async #spawn(): Promise<Worker> {
     try {
-      // tsc rewrites import specifiers but not this path: the file beside us has our own extension.
-      const extension = import.meta.url.endsWith(".ts") ? "ts" : "js"
-      const worker = new Worker(new URL(`./worker.${extension}`, import.meta.url), {
-        workerData: await this.#start(),
-        name: "shadow-catalogue",
+      const worker = await this.#starter.start(async (start) => {
+        // tsc rewrites import specifiers but not this path: the file beside us has our own extension.
+        const extension = import.meta.url.endsWith(".ts") ? "ts" : "js"
+        const spawned = new Worker(new URL(`./worker.${extension}`, import.meta.url), {
+          workerData: start,
+          name: "shadow-catalogue",
+        })
+        const { dump } = await firstMessage(spawned)
+        return { worker: spawned, dump }
       })
-      await firstMessage(worker)
       worker.unref()
       worker.on("error", () => this.#drop(worker))
       worker.on("exit", () => this.#drop(worker))
@@ -206,7 +217,7 @@ function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
-function firstMessage(worker: Worker): Promise<void> {
+function firstMessage(worker: Worker): Promise<ShadowReady> {
   return new Promise((resolve, reject) => {
     const settle = (): void => {
       clearTimeout(timer)
@@ -214,9 +225,9 @@ function firstMessage(worker: Worker): Promise<void> {
       worker.off("error", onError)
       worker.off("exit", onExit)
     }
-    const onMessage = (): void => {
+    const onMessage = (ready: ShadowReady): void => {
       settle()
-      resolve()
+      resolve(ready)
     }
     const onError = (error: Error): void => {
       settle()
@@ -238,18 +249,6 @@ function raceAbort<Value>(work: Promise<Value>, signal: AbortSignal): Promise<Va
     const onAbort = (): void => reject(toGatewayError(signal.reason))
     signal.addEventListener("abort", onAbort)
     work.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort))
-  })
-}
-
-function unavailable(cause: unknown): GatewayError {
-  if (cause instanceof GatewayError) return cause
-  return new GatewayError({
-    sqlState: SqlState.CannotConnectNow,
-    reason: "catalogue_unavailable",
-    message: "the catalogue of this warehouse cannot be asked at the moment",
-    hint: "Try again; tables can be queried meanwhile.",
-    safeToRetry: true,
-    cause,
   })
 }
 

@@ -12,7 +12,12 @@ export type ShadowStart = {
   readonly wasm: WebAssembly.Module
   readonly versionText: string
   readonly serverVersion: string
+  /** A prepared data directory of an earlier worker (tar, gzip); without it the worker makes one, which takes seconds. */
+  readonly seed: Uint8Array<ArrayBuffer> | undefined
 }
+
+/** The worker's first message: the prepared data directory (tar), when it was not started from a seed. */
+export type ShadowReady = { readonly dump: Uint8Array<ArrayBuffer> | undefined }
 
 export type ShadowTask =
   | {
@@ -32,7 +37,9 @@ export type ShadowTask =
     }
 
 export type ShadowReply =
-  | { readonly id: number; readonly kind: "answer"; readonly bytes: Uint8Array }
+  | { readonly id: number; readonly kind: "answer"; readonly bytes: Uint8Array<ArrayBuffer> }
+  /** The answer was larger than a worker keeps; the statement has ended. */
+  | { readonly id: number; readonly kind: "oversized" }
   /** Objects that PostgreSQL did not take, by their first error. */
   | { readonly id: number; readonly kind: "synced"; readonly skipped: readonly string[] }
   | { readonly id: number; readonly kind: "failed"; readonly message: string }

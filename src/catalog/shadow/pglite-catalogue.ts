@@ -1,10 +1,9 @@
-import { readFile } from "node:fs/promises"
 import { GatewayError } from "../../core/errors.ts"
 import type { RowStream, StatementDescription } from "../../core/result.ts"
 import type { ShadowCatalogue, ShadowQuestion } from "../../core/shadow-catalogue.ts"
 import { SqlState } from "../../core/sql-state.ts"
 import { ShadowInstance } from "./instance.ts"
-import type { ShadowStart } from "./messages.ts"
+import { ShadowStarter } from "./starter.ts"
 import { describeMessages, readDescription, readRows, runMessages } from "./wire.ts"
 
 /**
@@ -18,6 +17,7 @@ export type PgliteCatalogueOptions = {
   readonly serverVersion: string
   /** Objects of the warehouse that PostgreSQL could not hold, by its error texts. */
   readonly onSkipped: (reasons: readonly string[]) => void
+  readonly onStartFailed: (error: unknown) => void
 }
 
 /**
@@ -26,12 +26,15 @@ export type PgliteCatalogueOptions = {
  */
 export class PgliteCatalogue implements ShadowCatalogue {
   readonly #options: PgliteCatalogueOptions
+  readonly #starter: ShadowStarter
   /** In the order of their last use. */
   readonly #instances = new Map<string, ShadowInstance>()
-  #wasm: Promise<WebAssembly.Module> | undefined
+  /** Started ahead of need and nobody's yet: the first visibility that comes takes it. */
+  #spare: ShadowInstance | undefined
 
   constructor(options: PgliteCatalogueOptions) {
     this.#options = options
+    this.#starter = new ShadowStarter({ ...options, nowMs: () => performance.now() })
   }
 
   async run(question: ShadowQuestion): Promise<RowStream> {
@@ -43,8 +46,17 @@ export class PgliteCatalogue implements ShadowCatalogue {
     return readDescription(bytes)
   }
 
+  async warm(): Promise<void> {
+    if (this.#spare !== undefined || this.#instances.size > 0) return
+    const spare = this.#made()
+    this.#spare = spare
+    await spare.warm()
+  }
+
   async close(): Promise<void> {
-    const instances = [...this.#instances.values()]
+    const spare = this.#spare === undefined ? [] : [this.#spare]
+    const instances = [...this.#instances.values(), ...spare]
+    this.#spare = undefined
     this.#instances.clear()
     await Promise.all(instances.map((instance) => instance.close()))
   }
@@ -54,7 +66,8 @@ export class PgliteCatalogue implements ShadowCatalogue {
     let instance = this.#instances.get(digest)
     if (instance === undefined) {
       if (this.#instances.size >= shadowsMax) this.#endOldest()
-      instance = new ShadowInstance(() => this.#start(), this.#options.onSkipped)
+      instance = this.#spare ?? this.#made()
+      this.#spare = undefined
     }
     this.#instances.delete(digest)
     this.#instances.set(digest, instance)
@@ -68,13 +81,8 @@ export class PgliteCatalogue implements ShadowCatalogue {
     void oldest[1].close()
   }
 
-  async #start(): Promise<ShadowStart> {
-    this.#wasm ??= compile().catch((thrown: unknown) => {
-      this.#wasm = undefined
-      throw thrown
-    })
-    const { versionText, serverVersion } = this.#options
-    return { wasm: await this.#wasm, versionText, serverVersion }
+  #made(): ShadowInstance {
+    return new ShadowInstance(this.#starter, this.#options.onSkipped)
   }
 }
 
@@ -85,10 +93,4 @@ function allBusy(): GatewayError {
     message: "too many roles with different grants ask for the catalogue at once",
     safeToRetry: true,
   })
-}
-
-/** Compiled once and shared by all threads. */
-async function compile(): Promise<WebAssembly.Module> {
-  const entry = import.meta.resolve("@electric-sql/pglite")
-  return WebAssembly.compile(await readFile(new URL("pglite.wasm", entry)))
 }

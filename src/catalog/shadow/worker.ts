@@ -1,6 +1,6 @@
 import { parentPort, workerData } from "node:worker_threads"
 import { PGlite } from "@electric-sql/pglite"
-import type { ShadowReply, ShadowStart, ShadowTask } from "./messages.ts"
+import type { ShadowReady, ShadowReply, ShadowStart, ShadowTask } from "./messages.ts"
 
 /**
  * A whole PostgreSQL in this thread, holding one visibility's schema without rows. It serves one task at a time. Clients'
@@ -11,6 +11,34 @@ const clientRole = "sluice_client"
 /** Bootstrap superuser under a predefined-looking name: psql and others hide roles that start with pg_. */
 const ownerRole = "pg_warehouse"
 
+/** The heap of one shadow; 120 MB is seen in use. A statement that wants more gets 53200, out of memory. */
+const heapBytesMax = 512 * 1024 * 1024
+/** Files of sorts and hashes are in this process's memory, too. */
+const temporaryFileBytesMax = 64 * 1024 * 1024
+/** An answer is kept whole; beyond it the statement fails with 54000. All of pg_proc is 1 MB. */
+const answerBytesMax = 64 * 1024 * 1024
+
+/**
+ * The heap grows at PGlite's will up to 2 GB and never shrinks. A refused growth is a failed malloc to PostgreSQL, which
+ * ends the statement and nothing else. This thread has its own WebAssembly object.
+ */
+function limitHeap(): void {
+  const { prototype } = (WebAssembly as unknown as WithMemory).Memory
+  const { grow } = prototype
+  const pageBytes = 65_536
+  prototype.grow = function (this: Heap, pages: number): number {
+    if (this.buffer.byteLength + pages * pageBytes > heapBytesMax)
+      throw new RangeError("the heap of the shadow catalogue is full")
+    return grow.call(this, pages)
+  }
+}
+
+/** Node's types leave it out. */
+type Heap = { readonly buffer: ArrayBuffer }
+type WithMemory = {
+  readonly Memory: { readonly prototype: { grow: (this: Heap, pages: number) => number } }
+}
+
 /** Small buffers: there are no rows. 128 MB, PostgreSQL's default, would be allocated for each shadow. */
 const startParams = [
   ...PGlite.defaultStartParams,
@@ -18,6 +46,8 @@ const startParams = [
   "shared_buffers=4MB",
   "-c",
   "max_connections=4",
+  "-c",
+  `temp_file_limit=${temporaryFileBytesMax / 1024}`,
 ]
 
 function literal(text: string): string {
@@ -38,6 +68,18 @@ function moved(name: string): string {
     WHERE proname = ${literal(name)} AND pronamespace = 'pg_catalog'::regnamespace;`
 }
 
+/** A catalogue with a column under its name of PostgreSQL 15 and 16, too: psql of those versions asks for it (\l, \dO). */
+function bridged(catalogue: string, column: string, oldName: string): string {
+  const builtin = catalogue.replace("pg_", "pg_builtin_")
+  const relation = `'pg_catalog.${builtin}'::regclass`
+  return `UPDATE pg_catalog.pg_class SET relname = '${builtin}' WHERE oid = 'pg_catalog.${catalogue}'::regclass;
+    UPDATE pg_catalog.pg_type SET typname = replace(typname, '${catalogue}', '${builtin}')
+      WHERE typrelid = ${relation} OR typelem = (SELECT reltype FROM pg_catalog.pg_class WHERE oid = ${relation});
+    CREATE VIEW pg_catalog.${catalogue} AS
+      SELECT *, ${column} AS ${oldName} FROM pg_catalog.${builtin};
+    GRANT SELECT ON pg_catalog.${catalogue} TO PUBLIC;`
+}
+
 async function viewText(pg: PGlite, view: string): Promise<string> {
   const { rows } = await pg.query<{ text: string }>("SELECT pg_get_viewdef($1::regclass) AS text", [
     view,
@@ -50,8 +92,7 @@ async function prepare(pg: PGlite, start: ShadowStart): Promise<void> {
     ["pg_catalog.pg_views", await viewText(pg, "pg_catalog.pg_views")],
     ["information_schema.views", await viewText(pg, "information_schema.views")],
   ]
-  const settingCase = `CASE lower($1) WHEN 'server_version' THEN ${literal(start.serverVersion)}
-    WHEN 'server_version_num' THEN '150000'`
+  const settingCase = `CASE lower($1) WHEN 'server_version' THEN ${literal(start.serverVersion)}`
   const labelled = `(SELECT label FROM pg_catalog.pg_seclabel
     WHERE objoid = $1 AND classoid = 1259 AND objsubid = 0 AND provider = 'warehouse')`
   const isView = "EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid = $1 AND relnamespace >= 16384)"
@@ -83,11 +124,8 @@ async function prepare(pg: PGlite, start: ShadowStart): Promise<void> {
     CREATE FUNCTION pg_catalog.pg_get_viewdef(text) RETURNS text LANGUAGE sql STABLE STRICT
       AS $f$ SELECT pg_catalog.pg_get_viewdef($1::regclass::oid) $f$;
     ${viewTexts.map(([name, text]) => `CREATE OR REPLACE VIEW ${name} AS ${text}`).join("\n")}
-    UPDATE pg_catalog.pg_class SET relname = 'pg_builtin_database' WHERE oid = 1262;
-    UPDATE pg_catalog.pg_type SET typname = 'pg_builtin_database' WHERE typrelid = 1262;
-    CREATE VIEW pg_catalog.pg_database AS
-      SELECT *, datlocale AS daticulocale FROM pg_catalog.pg_builtin_database;
-    GRANT SELECT ON pg_catalog.pg_database TO PUBLIC;
+    ${bridged("pg_database", "datlocale", "daticulocale")}
+    ${bridged("pg_collation", "colllocale", "colliculocale")}
     RESET client_min_messages;`)
 }
 
@@ -110,18 +148,38 @@ async function rename(pg: PGlite, user: string, database: string): Promise<void>
   }
 }
 
-async function ask(pg: PGlite, task: Extract<ShadowTask, { kind: "ask" }>): Promise<Uint8Array> {
+/** Undefined: more than `answerBytesMax`, and thrown away. */
+async function ask(
+  pg: PGlite,
+  task: Extract<ShadowTask, { kind: "ask" }>,
+): Promise<Uint8Array<ArrayBuffer> | undefined> {
   await rename(pg, task.user, task.database)
   await pg.exec("BEGIN READ ONLY")
   try {
     for (const [name, value] of task.settings)
       await pg.query("SELECT pg_catalog.set_config($1, $2, true)", [name, value])
     await pg.exec(`SET LOCAL SESSION AUTHORIZATION "${task.user.replaceAll('"', '""')}"`)
-    return await pg.execProtocolRaw(task.messages)
+    return await answered(pg, task.messages)
   } finally {
     await pg.exec("ROLLBACK")
     await pg.exec(`SET SESSION AUTHORIZATION ${ownerRole}`)
   }
+}
+
+async function answered(
+  pg: PGlite,
+  messages: Uint8Array,
+): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  let parts: Uint8Array[] = []
+  let byteCount = 0
+  const onRawData = (part: Uint8Array): void => {
+    byteCount += part.length
+    // A view of the heap, which is overwritten by what follows.
+    if (byteCount <= answerBytesMax) parts.push(part.slice())
+    else parts = []
+  }
+  await pg.execProtocolRawStream(messages, { onRawData })
+  return byteCount <= answerBytesMax ? new Uint8Array(Buffer.concat(parts)) : undefined
 }
 
 async function sync(
@@ -150,9 +208,9 @@ async function sync(
 async function perform(pg: PGlite, task: ShadowTask): Promise<ShadowReply> {
   const { id } = task
   try {
-    return task.kind === "ask"
-      ? { id, kind: "answer", bytes: await ask(pg, task) }
-      : { id, kind: "synced", skipped: await sync(pg, task) }
+    if (task.kind === "sync") return { id, kind: "synced", skipped: await sync(pg, task) }
+    const bytes = await ask(pg, task)
+    return bytes === undefined ? { id, kind: "oversized" } : { id, kind: "answer", bytes }
   } catch (thrown) {
     return {
       id,
@@ -162,12 +220,30 @@ async function perform(pg: PGlite, task: ShadowTask): Promise<ShadowReply> {
   }
 }
 
+/** The data directory as it is after `prepare`, before any object of a visibility is in it. */
+async function dumped(pg: PGlite): Promise<Uint8Array<ArrayBuffer>> {
+  // Without it whoever starts from the dump would replay the log first.
+  await pg.exec("CHECKPOINT")
+  const file = await pg.dumpDataDir("none")
+  return new Uint8Array(await file.arrayBuffer())
+}
+
+limitHeap()
 const start: ShadowStart = workerData
-const pg = await PGlite.create({ pgliteWasmModule: start.wasm, startParams })
-await prepare(pg, start)
+const seed = start.seed && new Blob([start.seed], { type: "application/x-gzip" })
+const pg = await PGlite.create({
+  pgliteWasmModule: start.wasm,
+  startParams,
+  ...(seed && { loadDataDir: seed }),
+})
+if (seed === undefined) await prepare(pg, start)
+else await pg.exec(`SET SESSION AUTHORIZATION ${ownerRole}; SET allow_system_table_mods = on`)
+const ready: ShadowReady = { dump: seed === undefined ? await dumped(pg) : undefined }
 
 // Tasks come one after the other: the gateway's side sends the next one when the last has been answered.
 parentPort?.on("message", (task: ShadowTask) => {
-  void perform(pg, task).then((reply) => parentPort?.postMessage(reply, []))
+  void perform(pg, task).then((reply) =>
+    parentPort?.postMessage(reply, reply.kind === "answer" ? [reply.bytes.buffer] : []),
+  )
 })
-parentPort?.postMessage("ready", [])
+parentPort?.postMessage(ready, ready.dump === undefined ? [] : [ready.dump.buffer])

@@ -10,10 +10,10 @@ import { DuckdbWarehouseConnection } from "./connection.ts"
 import { adaptStatement } from "./dialect.ts"
 
 /**
- * The version that clients are told: SQLAlchemy and others choose their SQL by it, so it is the PostgreSQL whose syntax
- * and answers the dialect is tested against.
+ * The version that clients are told, and by which SQLAlchemy, psql and pgjdbc choose their SQL. It is that of the grammar
+ * that reads statements and of the shadow catalogue that answers about the schema (a test holds them together).
  */
-const postgresVersion = "15.0"
+const postgresVersion = "18.6"
 
 function serverFacts(): ServerFacts {
   const engine = `DuckDB ${duckdbVersion().replace(/^v/, "")}`

@@ -31,9 +31,10 @@ const constraintsSql = `
   WHERE database_name = current_database() AND constraint_type <> 'NOT NULL'
   ORDER BY schema_name, table_name, constraint_index`
 
-/** An index over plain columns lists them as `[a, b]`; names and expressions that need quotes stay unread. */
+/** `expressions` is a list as text: `[s, '"day"', '(lower(s))']`, so the engine reads it back itself. */
 const indexesSql = `
-  SELECT schema_name, table_name, index_name, is_unique, expressions FROM duckdb_indexes()
+  SELECT schema_name, table_name, index_name, is_unique, to_json(TRY_CAST(expressions AS VARCHAR[]))::VARCHAR
+  FROM duckdb_indexes()
   WHERE database_name = current_database() ORDER BY ALL`
 
 const sequencesSql = `
@@ -172,15 +173,19 @@ function constraintOf(row: readonly DuckDBValue[]): MirrorConstraint | undefined
   }
 }
 
-const plainColumns = /^\[[A-Za-z_]\w*(?:, [A-Za-z_]\w*)*\]$/
+const bareName = /^[A-Za-z_]\w*$/
+const quotedName = /^"(?:[^"]|"")+"$/
 
+/** The column that an index's expression names, if it is no more than a name. */
+function indexedColumn(expression: string): string | undefined {
+  if (bareName.test(expression)) return expression
+  return quotedName.test(expression) ? expression.slice(1, -1).replaceAll('""', '"') : undefined
+}
+
+/** An index over anything but columns has no counterpart. */
 function indexOf(row: readonly DuckDBValue[]): MirrorIndex | undefined {
   const [, , name, isUnique, expressions] = row
-  const listed = String(expressions)
-  if (!plainColumns.test(listed)) return undefined
-  return {
-    name: String(name),
-    columns: listed.slice(1, -1).split(", "),
-    isUnique: isUnique === true,
-  }
+  const columns = listOf(expressions).map(indexedColumn)
+  if (columns.length === 0 || !columns.every((column) => column !== undefined)) return undefined
+  return { name: String(name), columns, isUnique: isUnique === true }
 }

@@ -162,7 +162,7 @@ users:
     const { rows } = await client.query(
       "SELECT current_user AS u, session_user AS s, current_database() AS d, current_schemas(false)::text AS p, version() AS v",
     )
-    match(rows[0].v, /^PostgreSQL 15\.0 \(DuckDB/)
+    match(rows[0].v, /^PostgreSQL 18\.6 \(DuckDB/)
     deepEqual([rows[0].u, rows[0].s, rows[0].d, rows[0].p], ["alice", "alice", "mart", "{main}"])
     const roles = await client.query("SELECT rolname FROM pg_roles WHERE rolname !~ '^pg_'")
     deepEqual(roles.rows, [{ rolname: "alice" }])
