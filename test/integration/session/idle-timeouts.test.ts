@@ -26,7 +26,9 @@ describe("a client that sets how long it may be silent", () => {
   let pair: Pair
   before(async () => {
     pair = await Pair.start({
-      config: "listen: { idleSessionTimeoutMs: 1500, idleInTransactionTimeoutMs: 1500 }",
+      // Longer than a client waits: what ends a session here is what it asked for.
+      config:
+        "listen: { host: 127.0.0.1, port: 0, idleSessionTimeoutMs: 60000, idleInTransactionTimeoutMs: 60000 }",
     })
   })
   after(async () => pair.stop())
@@ -43,12 +45,19 @@ describe("a client that sets how long it may be silent", () => {
     })
 
   it("has the gateway's own limit when it asks for a longer one, or for none", async () => {
-    for (const wanted of ["1h", "0"]) {
-      const client = await pair.through()
-      await ask(client, `SET idle_session_timeout = '${wanted}'`)
-      deepEqual((await client.readUntilClosed()).map(line), [
-        "E S=FATAL | V=FATAL | C=57P05 | M=terminating connection due to idle-session timeout",
-      ])
+    const short = await Pair.start({
+      config: "listen: { host: 127.0.0.1, port: 0, idleSessionTimeoutMs: 500 }",
+    })
+    try {
+      for (const wanted of ["1h", "0"]) {
+        const client = await short.through()
+        await ask(client, `SET idle_session_timeout = '${wanted}'`)
+        deepEqual((await client.readUntilClosed()).map(line), [
+          "E S=FATAL | V=FATAL | C=57P05 | M=terminating connection due to idle-session timeout",
+        ])
+      }
+    } finally {
+      await short.stop()
     }
   })
 

@@ -56,7 +56,9 @@ const cases: readonly (readonly [title: string, exchanges: readonly Exchange[]])
 describe("the extended protocol at its edges", () => {
   let pair: Pair
   before(async () => {
-    pair = await Pair.start({ config: "listen: { portalSpoolBytesMax: 65536 }" })
+    pair = await Pair.start({
+      config: "listen: { host: 127.0.0.1, port: 0, portalSpoolBytesMax: 65536 }",
+    })
   })
   after(() => pair.stop())
 
