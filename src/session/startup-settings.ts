@@ -20,9 +20,10 @@ export function identityTokenOf(parameters: ReadonlyMap<string, string>): string
   const options = parameters.get("options")
   const own = parameters.get(identityParameter)
   if (options === undefined) return own
-  const tokens = optionSettings(options).settings.flatMap(([name, value]) =>
-    name === identityParameter ? [value] : [],
-  )
+  const { settings, problem } = optionSettings(options)
+  // The whole packet is refused for them once it is known who asks (applyStartupSettings), and no session comes of it.
+  if (problem !== undefined) return own
+  const tokens = settings.flatMap(([name, value]) => (name === identityParameter ? [value] : []))
   if (own !== undefined) tokens.push(own)
   if (tokens.length > 1) throw givenTwice()
   return tokens[0]

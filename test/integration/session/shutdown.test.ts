@@ -131,7 +131,7 @@ describe("shutdown", () => {
       const port = section === "listen" ? first.port : Number(new URL(first.controlUrl).port)
       const second = startGateway({
         config: `${duckdb}\n${section}: { host: 127.0.0.1, port: ${port} }`,
-        readyMsMax: 5_000,
+        readyMsMax: longMsMax,
       })
       await rejects(second, (error: unknown) => {
         match(String(error), /ended with 1 /)
