@@ -203,6 +203,7 @@ function buildWarehouse(
     engine: warehouse.engine,
     serverFacts: () => warehouse.serverFacts,
     hasSchema: (schema) => hasSchema(catalog, schema),
+    mayHaveSchema: (schema) => catalog.current()?.schemas?.has(schema) ?? true,
     catalog,
     isCacheEnabled: configuration.cache.enabled,
     router,
@@ -235,6 +236,7 @@ function hasSchema(catalog: Catalog, schema: string): boolean {
   if (schema === "public" || schema === "main") return true
   const snapshot = catalog.current()
   if (snapshot === undefined) return true
+  if (snapshot.schemas !== undefined) return snapshot.schemas.has(schema)
   for (const relation of snapshot.relations.values()) if (relation.schema === schema) return true
   return false
 }

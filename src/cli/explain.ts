@@ -42,7 +42,7 @@ export async function explainCommand(
     if (route === undefined) throw notConfigured("database", database)
     const { rooms } = route
     await rooms.catalog.refreshNow()
-    const settings = new SessionSettings(route.defaults(), user)
+    const settings = new SessionSettings(route.defaults(), user, route.rooms.mayHaveSchema)
     const searchPath = settingRule("search_path")
     if (options.searchPath !== undefined && searchPath !== undefined) {
       const values = valuesOfText(searchPath, options.searchPath)

@@ -43,6 +43,8 @@ export type CatalogSnapshot = {
   readonly relations: ReadonlyMap<RelationName, CatalogRelation>
   /** Functions by `schema.name` as relationName() spells it. System functions stand under `pg_catalog`. */
   readonly functions: ReadonlyMap<string, Volatility>
+  /** All schemas there are, empty ones too; left out where the engine does not tell. */
+  readonly schemas?: ReadonlySet<string> | undefined
   /** Schemas searched before search_path as the engine does it implicitly; `pg_catalog` for PostgreSQL. */
   readonly implicitSchemas: readonly string[]
   /** True when unquoted and quoted names match without regard to case (DuckDB). */

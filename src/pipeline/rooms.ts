@@ -24,6 +24,8 @@ export type Rooms = {
   readonly serverFacts: () => ServerFacts
   /** True when the catalogue has the schema; also while it cannot be asked. */
   readonly hasSchema: (schema: string) => boolean
+  /** False only when the catalogue in force says that there is none of that name. */
+  readonly mayHaveSchema: (schema: string) => boolean
   readonly statements: StatementMemo
   /** The policy in force; a reload gives another one. */
   readonly policy: () => Policy

@@ -206,7 +206,7 @@ export class Listener {
       this.#refusals.sessions += 1
       throw tooMany()
     }
-    const settings = new SessionSettings(found.defaults(), identity.user)
+    const settings = new SessionSettings(found.defaults(), identity.user, found.rooms.mayHaveSchema)
     const slot: { session: Session | undefined } = { session: undefined }
     const { processId, key } = this.#registry.add(startup.protocolMinor)
     const origin: SessionOrigin = {

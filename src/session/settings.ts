@@ -23,13 +23,17 @@ const views = new Map<string, SettingsView>()
 /** Values longer than any tool's are not kept, so that nobody can fill the tables with them. */
 const memoCharsMax = 8_192
 
-function viewOf(values: ReadonlyMap<string, string>, user: string): SettingsView {
-  const text = JSON.stringify([user, ...[...values].toSorted(([a], [b]) => (a < b ? -1 : 1))])
+/** `own`: the schema that "$user" means; undefined when there is none of that name, and then it means nothing. */
+function viewOf(values: ReadonlyMap<string, string>, own: string | undefined): SettingsView {
+  const text = JSON.stringify([
+    own ?? null,
+    ...[...values].toSorted(([a], [b]) => (a < b ? -1 : 1)),
+  ])
   const known = views.get(text)
   if (known !== undefined) return known
   if (views.size >= viewsMax) views.clear()
-  const searchPath = splitIdentifiers("search_path", values.get("search_path") ?? "").map(
-    (schema) => (schema === "$user" ? user : schema),
+  const searchPath = splitIdentifiers("search_path", values.get("search_path") ?? "").flatMap(
+    (schema) => (schema === "$user" ? (own ?? []) : schema),
   )
   const changing = [...values].filter(
     ([name]) => name !== "search_path" && settingRule(name)?.scope === "bytes",
@@ -55,17 +59,17 @@ type Effective = { readonly values: ReadonlyMap<string, string>; readonly view: 
 /** By defaults, and by what was set over them: a few words, where the effective values are forty. */
 const effectives = new WeakMap<SettingDefaults, Map<string, Effective>>()
 
-function effectiveOf(defaults: SettingDefaults, layer: Layer, user: string): Effective {
+function effectiveOf(defaults: SettingDefaults, layer: Layer, own: string | undefined): Effective {
   let known = effectives.get(defaults)
   if (known === undefined) {
     known = new Map()
     effectives.set(defaults, known)
   }
-  const text = JSON.stringify([user, ...layer.session, 0, ...layer.local])
+  const text = JSON.stringify([own ?? null, ...layer.session, 0, ...layer.local])
   const found = known.get(text)
   if (found !== undefined) return found
   const values = new Map([...defaults, ...layer.session, ...layer.local])
-  const made = { values, view: viewOf(values, user) }
+  const made = { values, view: viewOf(values, own) }
   if (known.size >= viewsMax) known.clear()
   if (text.length <= memoCharsMax) known.set(text, made)
   return made
@@ -94,12 +98,24 @@ export class SessionSettings {
   /** What RESET goes back to: the values of the startup packet. */
   #startup: ReadonlyMap<string, string> = nothing
   #effective: Effective | undefined
+  /** Whether the user's own schema existed when the effective settings were made. */
+  #hadOwnSchema = true
+  readonly #hasSchema: (schema: string) => boolean
   /** Names in the order in which they were changed first since they were taken last: ParameterStatus follows it. */
   #changed = new Set<string>()
 
-  constructor(defaults: SettingDefaults, user: string) {
+  /**
+   * `hasSchema`: whether the warehouse has a schema of a name. Where the user's own does not exist, "$user" is left out of what
+   * statements are asked with, so that all such users share answers.
+   */
+  constructor(
+    defaults: SettingDefaults,
+    user: string,
+    hasSchema: (schema: string) => boolean = () => true,
+  ) {
     this.#defaults = defaults
     this.#user = user
+    this.#hasSchema = hasSchema
   }
 
   /** Effective values of all settings of the table, by lower-case name. */
@@ -112,7 +128,12 @@ export class SessionSettings {
   }
 
   get #current(): Effective {
-    this.#effective ??= effectiveOf(this.#defaults, this.#layer, this.#user)
+    const hasOwn = this.#hasSchema(this.#user)
+    if (this.#effective === undefined || hasOwn !== this.#hadOwnSchema) {
+      this.#hadOwnSchema = hasOwn
+      const own = hasOwn ? this.#user : undefined
+      this.#effective = effectiveOf(this.#defaults, this.#layer, own)
+    }
     return this.#effective
   }
 

@@ -18,6 +18,8 @@ SELECT c.oid, n.nspname, c.relname, c.relkind,
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND ${plainSchema}`
 
+export const schemasSql = `SELECT n.nspname FROM pg_namespace n WHERE ${plainSchema}`
+
 /** Parents and their children: partitions and plain inheritance. */
 export const inheritanceSql = "SELECT inhparent, inhrelid FROM pg_inherits"
 

@@ -15,6 +15,7 @@ import {
   functionsSql,
   inheritanceSql,
   relationsSql,
+  schemasSql,
   userCodeSql,
   userOperatorsSql,
   viewRulesSql,
@@ -72,6 +73,7 @@ type Read = {
   readonly unsafeFunctionOids: Set<string>
   /** Names of functions outside of pg_catalog and information_schema by oid. */
   readonly userFunctions: Map<string, string>
+  readonly schemas: Set<string>
   readonly userOperators: Set<string>
   readonly userCode: Set<string>
 }
@@ -92,6 +94,7 @@ export async function readCatalog(
     functions: new Map(),
     unsafeFunctionOids: new Set(),
     userFunctions: new Map(),
+    schemas: new Set(),
     userOperators: new Set(),
     userCode: new Set(),
   }
@@ -108,6 +111,7 @@ export async function readCatalog(
     )
   await connection.beginTransaction("repeatable read", signal)
   try {
+    await ask(schemasSql, ([name]) => read.schemas.add(name ?? ""))
     await ask(relationsSql, (row) => addRelation(read, row))
     await ask(inheritanceSql, (row) => addChild(read, row))
     await ask(functionsSql, (row) => addFunction(read, row))
@@ -240,11 +244,13 @@ function snapshotOf(read: Read): CatalogSnapshot {
   }
   const functions = [...read.functions].map(([name, volatility]) => `${name} ${volatility}\n`)
   for (const line of functions.toSorted()) digest.update(line)
+  digest.update(JSON.stringify([...read.schemas].toSorted()))
   for (const name of [...read.userOperators].toSorted()) digest.update(`${name}\n`)
   for (const name of [...read.userCode].toSorted()) digest.update(`code ${name}\n`)
   return {
     relations,
     functions: read.functions,
+    schemas: read.schemas,
     implicitSchemas: ["pg_catalog"],
     foldsCase: false,
     userOperators: read.userOperators,
