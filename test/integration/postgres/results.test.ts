@@ -65,7 +65,7 @@ describe("results", () => {
     equal(set.description, undefined)
     equal(await set.next(), undefined)
     equal(set.completion.tag, "SET")
-    equal(set.completion.notices.length, 1)
+    equal(set.notices?.length, 1)
   })
 
   it("carry parameters and binary columns as the server encodes them", async () => {
@@ -118,9 +118,12 @@ describe("results", () => {
     await server.run(`CREATE FUNCTION public.speak() RETURNS int LANGUAGE plpgsql AS
       $$ BEGIN RAISE NOTICE 'hello %', 'there'; RETURN 1; END $$`)
     const stream = await connection.run(request("SELECT public.speak()"))
-    deepEqual(await readAll(stream), [["1"]])
-    equal(stream.completion.notices.length, 1)
-    ok(stream.completion.notices[0]?.includes("hello there"))
+    deepEqual(stream.notices, [])
+    const batch = await stream.next()
+    deepEqual([batch?.rowCount, batch?.notices?.length], [1, 1])
+    ok(batch?.notices?.[0]?.includes("hello there"))
+    equal(await stream.next(), undefined)
+    deepEqual(stream.completion.notices, [])
   })
 })
 
@@ -198,7 +201,7 @@ describe("describing", () => {
 
   it("tells that a statement returns nothing, or why it cannot be described", async () => {
     const described = await connection.describe(request("SET work_mem TO '1MB'"))
-    deepEqual(described, { parameterTypes: [], rowDescription: undefined })
+    deepEqual(described, { parameterTypes: [], rowDescription: undefined, notices: [] })
     const error = await errorOf(connection.describe(request("SELECT nonsense")))
     equal(error.sqlState, "42703")
     equal(connection.state, "clean")
