@@ -32,6 +32,7 @@ export type ErrorReason =
   | "unknown_cursor"
   | "duplicate_name"
   | "cursor_position"
+  | "row_settings_changed"
   | "portal_spool_full"
   | "session_memory_full"
   | "invalid_parameter"

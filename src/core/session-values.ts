@@ -32,4 +32,9 @@ export type SessionValues = {
   readonly setting: (name: string) => string | undefined
   /** The sessions that this one may see, itself included. */
   readonly activity: () => readonly ActivityRow[]
+  /** Rows of pg_prepared_statements and pg_cursors, as texts in the order of their columns; undefined is NULL. */
+  readonly preparedStatements: () => readonly (readonly (string | undefined)[])[]
+  readonly cursors: () => readonly (readonly (string | undefined)[])[]
+  /** True for a session with a connection of its own: what that holds is the session's, and its views are right. */
+  readonly holdsOwnObjects: boolean
 }

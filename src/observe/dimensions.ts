@@ -87,6 +87,7 @@ export const errorReasons = valuesOf<ErrorReason>({
   unknown_cursor: true,
   duplicate_name: true,
   cursor_position: true,
+  row_settings_changed: true,
   portal_spool_full: true,
   session_memory_full: true,
   invalid_parameter: true,

@@ -28,6 +28,7 @@ const integerTypes: ReadonlyMap<number, number> = new Map([
 ])
 const numericTypes: ReadonlySet<number> = new Set([1700, 701])
 const textTypes: ReadonlySet<number> = new Set([25, 1043])
+const bitTypes: ReadonlySet<number> = new Set([1560, 1562])
 const boolType = 16
 const int4Type = 23
 
@@ -44,6 +45,9 @@ export function constantArgument(argument: Ast, type: number): Buffer | null | u
   if (text !== undefined) return Buffer.from(text)
   const boolean = booleanConstant(argument)
   if (boolean !== undefined) return type === boolType ? Buffer.from(boolean ? "t" : "f") : undefined
+  // `b0101` or `x1F`: the types' own input reads both. A cast would have to be written `bit`, which the grammar takes for bit(1).
+  if ("bsval" in constant && bitTypes.has(type))
+    return Buffer.from(textOf(fieldsOf(constant["bsval"])["bsval"]))
   if ("ival" in constant) return wholeNumber(numberOf(fieldsOf(constant["ival"])["ival"]), type)
   if ("fval" in constant && numericTypes.has(type))
     return Buffer.from(textOf(fieldsOf(constant["fval"])["fval"]))

@@ -8,10 +8,11 @@ import { type CursorHistory, CursorRows, FetchedRows } from "./cursor-rows.ts"
 import { commandResult } from "./local-result.ts"
 import type { Portal } from "./named-objects.ts"
 import { ResultCursor } from "./result-cursor.ts"
+import { checkRowSettings } from "./row-settings.ts"
 import type { RunOutcome, RunRequest } from "./run-outcome.ts"
 import { cursorExists } from "./session-errors.ts"
 import type { SessionState } from "./session-state.ts"
-import { inFormats } from "./sql-cursors.ts"
+import { inFormats, type SqlCursor, underSettings } from "./sql-cursors.ts"
 
 /** DECLARE: runs the query; its rows stand still until they are fetched. */
 export async function openCursor(
@@ -31,6 +32,7 @@ export async function openCursor(
   const run = async (formats: readonly FormatCode[]): Promise<RunOutcome> =>
     ask({ statement: cursor.query, parseMs, parameters, formats, protocol }, state)
   const formats: readonly FormatCode[] = cursor.isBinary ? [1] : []
+  const settings = state.settings.view
   const outcome = await run(formats)
   const result = new ResultCursor(outcome.result)
   const history = historyOf(cursor, state)
@@ -40,9 +42,25 @@ export async function openCursor(
   const depth = state.transaction.savepointNames.length
   const { name, isHeld } = cursor
   const rows = new CursorRows(result, history, state.memory)
-  const reopen = async (other: readonly FormatCode[]): Promise<CursorRows> =>
-    new CursorRows(new ResultCursor((await run(other)).result), history, state.memory)
-  state.cursors.add({ name, isHeld, formats, rows, isKept, depth, reopen })
+  const reopen: SqlCursor["reopen"] = async (other) => {
+    const now = state.settings.view
+    const again = new ResultCursor((await run(other)).result)
+    return { rows: new CursorRows(again, history, state.memory), settings: now }
+  }
+  state.cursors.add({
+    name,
+    isHeld,
+    isBinary: cursor.isBinary,
+    isScrollable: !cursor.isNoScroll,
+    origin: { text: request.statement.text, ms: Date.now(), isSql: true },
+    query: cursor.query,
+    formats,
+    rows,
+    isKept,
+    depth,
+    settings,
+    reopen,
+  })
   return {
     result: commandResult("DECLARE CURSOR"),
     report: outcome.report,
@@ -78,13 +96,17 @@ export function fetchCommand(
   const cursor = state.cursors.get(command.cursor)
   // A simple FETCH names no formats and takes the cursor's own.
   const isOtherFormat = formats.length > 0 && isBinary(formats) !== isBinary(cursor.formats)
-  return isOtherFormat
-    ? inFormats(cursor, formats).then((rows) => new FetchedRows(rows, command))
-    : new FetchedRows(cursor.rows, command)
+  if (isOtherFormat)
+    return inFormats(cursor, formats).then((rows) => new FetchedRows(rows, command))
+  const rows = command.isMove ? cursor.rows : underSettings(cursor, state.settings.view)
+  return rows instanceof Promise
+    ? rows.then((ready) => new FetchedRows(ready, command))
+    : new FetchedRows(rows, command)
 }
 
 /** A portal of Bind is a cursor, too (PostgreSQL manual, 54.2.3): FETCH goes on where Execute stopped. Forward only. */
 async function portalRows(portal: Portal, state: SessionState): Promise<CursorRows> {
+  checkRowSettings(portal, state.settings.view)
   if (portal.rows !== undefined) return portal.rows
   const { statement, parseMs } = portal.prepared
   if (portal.run === undefined) {
@@ -95,11 +117,12 @@ async function portalRows(portal: Portal, state: SessionState): Promise<CursorRo
         message: `portal "${portal.name}" cannot be fetched from before it was executed`,
       })
     const { parameters, formats } = portal
+    const settings = state.settings.view
     const outcome = await ask(
       { statement, parseMs, parameters, formats, protocol: "extended" },
       state,
     )
-    portal.run = { outcome, cursor: new ResultCursor(outcome.result) }
+    portal.run = { outcome, cursor: new ResultCursor(outcome.result), settings }
   }
   portal.rows = new CursorRows(portal.run.cursor, { kind: "none" }, state.memory)
   return portal.rows

@@ -44,10 +44,11 @@ import {
 } from "./parameter-types.ts"
 import { executedStatement } from "./prepare-command.ts"
 import { ResultCursor } from "./result-cursor.ts"
+import { checkRowSettings } from "./row-settings.ts"
 import type { RunOutcome } from "./run-outcome.ts"
 import { cursorExists, errorOfPortal, portalCannotBeRun } from "./session-errors.ts"
 import type { SessionState } from "./session-state.ts"
-import type { SqlCursor } from "./sql-cursors.ts"
+import { type SqlCursor, underSettings } from "./sql-cursors.ts"
 import { runStatement, transactionFailed } from "./statement-runner.ts"
 
 /**
@@ -61,6 +62,8 @@ export class ExtendedQuery {
   readonly #objects: NamedObjects
   readonly #delivery: Delivery
   readonly #owed: OwedReplies
+  /** The unnamed statement that a Parse under way replaces. */
+  #lastUnnamed: PreparedStatement | undefined
 
   constructor(state: SessionState, objects: NamedObjects, delivery: Delivery) {
     this.#state = state
@@ -72,7 +75,10 @@ export class ExtendedQuery {
   parse(message: ParseMessage): void | Promise<void> {
     return this.#settled(() => {
       // Gone even when the new text does not parse, as in PostgreSQL.
-      if (message.name === "") this.#objects.closePrepared("")
+      if (message.name === "") {
+        this.#lastUnnamed = this.#objects.findPrepared("") ?? this.#lastUnnamed
+        this.#objects.closePrepared("")
+      }
       const startMs = performance.now()
       const parsed = statementsOf(message.sql, this.#state.origin.rooms)
       return parsed instanceof Promise
@@ -96,13 +102,28 @@ export class ExtendedQuery {
       name: message.name,
       statement,
       parseMs: performance.now() - startMs,
+      origin: { text: message.sql, ms: Date.now(), isSql: false },
       bytes: preparedBytes(message.sql),
       parameterTypes: message.parameterTypes,
-      describedTypes: undefined,
+      describedTypes: this.#describedBefore(message, statement),
     }
+    this.#lastUnnamed = undefined
     this.#objects.addPrepared(prepared)
     if (isProvenLater(statement)) this.#owed.oweParse(prepared)
     else this.#delivery.output.write(parseComplete)
+  }
+
+  /** A driver that keeps no statements describes the unnamed one and parses it again to run it: what it binds is of the types it was told. */
+  #describedBefore(
+    { name, parameterTypes }: ParseMessage,
+    statement: Statement | undefined,
+  ): readonly number[] | undefined {
+    const last = name === "" ? this.#lastUnnamed : undefined
+    const isSame =
+      last?.statement === statement &&
+      last?.parameterTypes.length === parameterTypes.length &&
+      last.parameterTypes.every((type, index) => type === parameterTypes[index])
+    return isSame ? last?.describedTypes : undefined
   }
 
   bind(message: BindMessage): void | Promise<void> {
@@ -147,6 +168,7 @@ export class ExtendedQuery {
       formats: message.resultFormats,
       bytes: portalBytes(parameters),
       run: undefined,
+      boundMs: Date.now(),
       isFinished: false,
       depth: this.#state.transaction.savepointNames.length,
     }
@@ -298,6 +320,7 @@ export class ExtendedQuery {
     if (portal.run !== undefined) {
       if (portal.isFinished && portal.run.outcome.result.description === undefined)
         throw portalCannotBeRun(portal.name)
+      checkRowSettings(portal, this.#state.settings.view)
       return this.#send(portal, portal.run, rowsMax)
     }
     this.#delivery.begin(statement)
@@ -327,7 +350,8 @@ export class ExtendedQuery {
   ): void | Promise<void> {
     const { isDescriptionOwed } = this.#owed
     if (statementClass.kind === "session") deallocatePrepared(statementClass.command, this.#objects)
-    const run = { outcome, cursor: new ResultCursor(outcome.result) }
+    const settings = this.#state.settings.view
+    const run = { outcome, cursor: new ResultCursor(outcome.result), settings }
     const isCopy = statementClass.kind === "copy"
     const { description } = outcome.result
     if (!isCopy && portal.formats.length > 1 && description !== undefined)
@@ -381,19 +405,20 @@ export class ExtendedQuery {
   }
 
   /** A cursor of DECLARE is a portal: Execute hands out its next rows. */
-  async #executeCursor({ name, rows }: SqlCursor, rowsMax: number): Promise<void> {
+  async #executeCursor(cursor: SqlCursor, rowsMax: number): Promise<void> {
     if (this.#state.transaction.status === "E") throw transactionFailed()
+    const rows = await underSettings(cursor, this.#state.settings.view)
     const count = rowsMax === 0 ? Number.POSITIVE_INFINITY : rowsMax
     const fetched = new FetchedRows(rows, {
       kind: "fetch",
-      cursor: name,
+      cursor: cursor.name,
       direction: "forward",
       count,
       isMove: false,
     })
     const { output, tellNotices } = this.#delivery
-    const cursor = new ResultCursor(fetched)
-    const sent = await cursor.send(output, Number.POSITIVE_INFINITY, tellNotices)
+    const result = new ResultCursor(fetched)
+    const sent = await result.send(output, Number.POSITIVE_INFINITY, tellNotices)
     output.write(sent === count ? portalSuspended : commandComplete(`SELECT ${sent}`))
   }
 

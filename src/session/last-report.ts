@@ -1,7 +1,7 @@
 import type { StatementReport } from "../core/observation.ts"
 import type { FormatCode } from "../core/parameters.ts"
 import type { StoredResult } from "../core/result.ts"
-import { type LocalColumn, localResult } from "./local-result.ts"
+import { type LocalColumn, type LocalValue, localResult } from "./local-result.ts"
 
 const columns: readonly LocalColumn[] = [
   { name: "cache", type: "text" },
@@ -25,7 +25,15 @@ export function lastReportResult(
   report: StatementReport | undefined,
   formats: readonly FormatCode[],
 ): StoredResult {
-  if (report === undefined) return localResult(columns, [], { tag: "SHOW", formats })
+  const { row } = lastReportValues(report)
+  return localResult(columns, row === undefined ? [] : [row], { tag: "SHOW", formats })
+}
+
+export function lastReportValues(report: StatementReport | undefined): {
+  readonly columns: readonly LocalColumn[]
+  readonly row: readonly LocalValue[] | undefined
+} {
+  if (report === undefined) return { columns, row: undefined }
   const { stages } = report
   const row = [
     report.cache,
@@ -41,5 +49,5 @@ export function lastReportResult(
     rounded(stages.warehouseMs),
     rounded(stages.encodeMs),
   ]
-  return localResult(columns, [row], { tag: "SHOW", formats })
+  return { columns, row }
 }

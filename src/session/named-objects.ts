@@ -1,5 +1,6 @@
 import { GatewayError } from "../core/errors.ts"
 import type { FormatCode, Parameters } from "../core/parameters.ts"
+import type { SettingsView } from "../core/settings.ts"
 import { SqlState } from "../core/sql-state.ts"
 import type { SessionCommand, Statement } from "../core/statement.ts"
 import type { CursorRows } from "./cursor-rows.ts"
@@ -8,12 +9,16 @@ import type { RunOutcome } from "./run-outcome.ts"
 import { cursorExists } from "./session-errors.ts"
 import type { MemoryShare } from "./session-memory.ts"
 
+/** What a client sent to make it, and when; milliseconds since 1970. */
+export type ObjectOrigin = { readonly text: string; readonly ms: number; readonly isSql: boolean }
+
 /** What Parse made. */
 export type PreparedStatement = {
   readonly name: string
   /** Undefined for an empty query string. */
   readonly statement: Statement | undefined
   readonly parseMs: number
+  readonly origin: ObjectOrigin
   /** What it is taken to cost in memory. */
   readonly bytes: number
   /** As declared by Parse; may be shorter than the statement's parameters. */
@@ -35,9 +40,18 @@ export type Portal = {
   /** What its parameters are taken to cost in memory. */
   readonly bytes: number
   /** Set by the first Execute. */
-  run: { readonly outcome: RunOutcome; readonly cursor: ResultCursor } | undefined
+  run:
+    | {
+        readonly outcome: RunOutcome
+        readonly cursor: ResultCursor
+        /** What its rows were printed with. */
+        readonly settings: SettingsView
+      }
+    | undefined
   /** True once its end was sent: executed again, it has no rows left (PostgreSQL manual, 54.2.3). */
   isFinished: boolean
+  /** Milliseconds since 1970. */
+  readonly boundMs: number
   /** Savepoints open when it was bound: ROLLBACK TO an earlier one closes it. */
   depth: number
 }
@@ -89,6 +103,10 @@ export class NamedObjects {
 
   allPrepared(): readonly PreparedStatement[] {
     return [...this.#prepared.values()]
+  }
+
+  allPortals(): readonly Portal[] {
+    return [...this.#portals.values()]
   }
 
   /** Portals of which nothing was asked yet. */

@@ -40,6 +40,7 @@ export async function prepare(
     name,
     statement: query,
     parseMs: request.parseMs,
+    origin: { text: request.statement.text, ms: Date.now(), isSql: true },
     parameterTypes,
     describedTypes: undefined,
     bytes: preparedBytes(request.statement.text),

@@ -1,5 +1,6 @@
 import type { ActivityRow, SessionValues } from "../core/session-values.ts"
 import { type Backend, isSamePrincipal } from "./backend.ts"
+import { cursorRows, preparedRows } from "./own-objects.ts"
 import type { SessionState } from "./session-state.ts"
 import { shownValue } from "./shown-value.ts"
 
@@ -10,7 +11,7 @@ const queryLengthMax = 1023
 const activityRowsMax = 500
 
 /** What a statement of this session may ask about it. */
-export function sessionValues(state: SessionState): SessionValues {
+export function sessionValues(state: SessionState, holdsOwnObjects = false): SessionValues {
   const { identity, database, processId, address, rooms } = state.origin
   return {
     engine: rooms.engine,
@@ -20,6 +21,9 @@ export function sessionValues(state: SessionState): SessionValues {
     address,
     setting: (name) => shownValue(name, state)?.value,
     activity: () => visibleRows(state),
+    preparedStatements: () => preparedRows(state),
+    cursors: () => cursorRows(state),
+    holdsOwnObjects,
   }
 }
 

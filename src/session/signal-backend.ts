@@ -5,7 +5,7 @@ import type { StoredResult } from "../core/result.ts"
 import { SqlState } from "../core/sql-state.ts"
 import type { ActivityCondition, BackendSignal, SignalOperand } from "../core/statement.ts"
 import { type Backend, isSamePrincipal } from "./backend.ts"
-import { type LocalColumn, type LocalValue, localResult } from "./local-result.ts"
+import { type LocalColumn, localResult } from "./local-result.ts"
 import { remarkMessage } from "./remark-message.ts"
 import { cancelledByClient, terminatedByAdministrator } from "./session-errors.ts"
 import type { SessionState } from "./session-state.ts"
@@ -43,33 +43,46 @@ type Asked = {
   readonly parameters: Parameters
 }
 
+/** One value for each session that was meant. */
+export type SignalAnswer = {
+  readonly rows: readonly ("t" | "f" | null)[]
+  readonly remarks: readonly Remark[]
+}
+
+/** The answer as a result. Throws what `sendSignal` throws. */
+export function signalBackend(asked: Asked, formats: readonly FormatCode[]): StoredResult {
+  const { rows, remarks } = sendSignal(asked)
+  const result = localResult(
+    signalColumns(asked.command),
+    rows.map((row) => [row]),
+    { tag: `SELECT ${rows.length}`, formats },
+  )
+  return withNotices(result, remarks, asked.state.settings.get("client_min_messages"))
+}
+
 /**
  * Signals, and answers as PostgreSQL does: `t`, or `f` with a warning for a process id that nobody has. Throws 42501 for a
  * session of another principal's, and what the signal does when it hits the session that sends it.
  */
-export function signalBackend(asked: Asked, formats: readonly FormatCode[]): StoredResult {
+export function sendSignal(asked: Asked): SignalAnswer {
   const remarks: Remark[] = []
   const { command } = asked
   const { target } = command
   const timeout = valueOf(command.timeout, asked)
   const isTimeoutNull = command.timeout !== undefined && timeout === null
   if (timeout !== null && integer(timeout, "bigint") < 0) throw negativeTimeout()
-  const rows: LocalValue[][] = []
+  const rows: ("t" | "f" | null)[] = []
   if (target.kind === "pid") {
     const pid = valueOf(target.pid, asked)
     const isNull = pid === null || isTimeoutNull
-    rows.push([isNull ? null : signalPid(command, integer(pid, "integer"), asked.state, remarks)])
+    rows.push(isNull ? null : signalPid(command, integer(pid, "integer"), asked.state, remarks))
   } else {
     for (const backend of chosen(target.conditions, asked)) {
       if (!isTimeoutNull) send(command.signal, backend, asked.state)
-      rows.push([isTimeoutNull ? null : "t"])
+      rows.push(isTimeoutNull ? null : "t")
     }
   }
-  const result = localResult(signalColumns(command), rows, {
-    tag: `SELECT ${rows.length}`,
-    formats,
-  })
-  return withNotices(result, remarks, asked.state.settings.get("client_min_messages"))
+  return { rows, remarks }
 }
 
 /** PostgreSQL's warning comes from inside the row, and so stands before it. */

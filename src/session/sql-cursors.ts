@@ -1,8 +1,18 @@
 import { GatewayError } from "../core/errors.ts"
 import type { FormatCode } from "../core/parameters.ts"
+import type { SettingsView } from "../core/settings.ts"
 import { SqlState } from "../core/sql-state.ts"
+import type { Statement } from "../core/statement.ts"
 import type { CursorRows } from "./cursor-rows.ts"
+import type { ObjectOrigin } from "./named-objects.ts"
 import type { ResultCursor } from "./result-cursor.ts"
+import {
+  changedSettings,
+  computesWithSettings,
+  printsWith,
+  readsWithSettings,
+  settingsChanged,
+} from "./row-settings.ts"
 import { cursorExists } from "./session-errors.ts"
 import type { MemoryShare } from "./session-memory.ts"
 
@@ -12,8 +22,16 @@ export type SqlCursor = {
   /** Of the rows as they are now; a first FETCH may ask for others. */
   formats: readonly FormatCode[]
   rows: CursorRows
+  /** What the rows were printed with. */
+  settings: SettingsView
+  readonly query: Statement
+  readonly origin: ObjectOrigin
+  readonly isBinary: boolean
+  readonly isScrollable: boolean
   /** Runs the cursor's query again for rows in other formats. */
-  readonly reopen: (formats: readonly FormatCode[]) => Promise<CursorRows>
+  readonly reopen: (
+    formats: readonly FormatCode[],
+  ) => Promise<{ readonly rows: CursorRows; readonly settings: SettingsView }>
   /** True once the transaction that declared it WITH HOLD has committed: a later ROLLBACK leaves it open. */
   isKept: boolean
   /** Savepoints open when it was declared: ROLLBACK TO an earlier one closes it. */
@@ -38,6 +56,10 @@ export class SqlCursors {
         message: "too many open cursors in one session",
         hint: `At most ${this.#cursorsMax} can be open; CLOSE those that are done.`,
       })
+  }
+
+  all(): readonly SqlCursor[] {
+    return [...this.#cursors.values()]
   }
 
   add(cursor: SqlCursor): void {
@@ -121,9 +143,34 @@ export async function inFormats(
       message: `cursor "${cursor.name}" cannot change between text and binary rows after its first FETCH`,
       hint: "Ask for one format in all FETCHes, or declare the cursor BINARY.",
     })
-  const reopened = await cursor.reopen(formats)
+  return reopened(cursor, formats)
+}
+
+async function reopened(cursor: SqlCursor, formats: readonly FormatCode[]): Promise<CursorRows> {
+  const { rows, settings } = await cursor.reopen(formats)
   cursor.rows[Symbol.dispose]()
-  cursor.rows = reopened
+  cursor.rows = rows
+  cursor.settings = settings
   cursor.formats = formats
-  return reopened
+  return rows
+}
+
+/**
+ * The cursor's rows as the settings of now print them: made again while none was taken, as PostgreSQL has computed none then.
+ * Throws 0A000 where old rows would differ from PostgreSQL's. A cursor that outlives its transaction was computed at COMMIT:
+ * there only the printing counts.
+ */
+export function underSettings(
+  cursor: SqlCursor,
+  now: SettingsView,
+): CursorRows | Promise<CursorRows> {
+  const changed = changedSettings(cursor.settings, now)
+  if (changed.length === 0) return cursor.rows
+  const { query, rows, isKept } = cursor
+  const isPrinted = printsWith(changed, rows.description)
+  if (!isPrinted && (isKept || !computesWithSettings(query))) return rows
+  const isFresh = !rows.source.hasMoved && rows.position === 0
+  const isSame = isFresh && !readsWithSettings(query) && !(isKept && computesWithSettings(query))
+  if (!isSame) throw settingsChanged(cursor.name, changed)
+  return reopened(cursor, cursor.formats)
 }

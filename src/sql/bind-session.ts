@@ -2,7 +2,6 @@ import { GatewayError } from "../core/errors.ts"
 import type { SessionValues } from "../core/session-values.ts"
 import { SqlState } from "../core/sql-state.ts"
 import type { Ast, Statement } from "../core/statement.ts"
-import { activityColumns, activityValues } from "./activity-relation.ts"
 import {
   type Fields,
   fieldsOf,
@@ -15,11 +14,12 @@ import {
   textOf,
 } from "./ast.ts"
 import { emitTree } from "./emit.ts"
+import { type OwnRelation, ownRelation } from "./own-relations.ts"
 import { parseText, parseTrees } from "./parser.ts"
 
 /**
  * The statement with the session's own facts as literals in place of the calls that ask for them, and with its own sessions
- * in place of pg_stat_activity: on the warehouse they would tell of the gateway's connection. Returns the same object when
+ * and objects in place of pg_stat_activity and its like: on the warehouse they would tell of the gateway's connection. Returns the same object when
  * there is nothing to replace. What comes back is emitted and verified (emit.ts), and positions in it mean nothing to the
  * client. Throws 0A000 where a fact stands in a place that takes no literal.
  */
@@ -37,14 +37,12 @@ function readsCatalogue({ class: statementClass }: Statement): boolean {
   if (statementClass.kind !== "read" && statementClass.kind !== "explain") return false
   return statementClass.traits.relations.some(
     ({ schema, name }) =>
-      name !== activityRelation &&
+      ownRelation(name) === undefined &&
       (schema === "information_schema" ||
         schema === "pg_catalog" ||
         (schema === undefined && name.startsWith("pg_"))),
   )
 }
-
-const activityRelation = "pg_stat_activity"
 
 const grammarLabels: ReadonlyMap<string, string> = new Map([
   ["SVFOP_CURRENT_USER", "current_user"],
@@ -118,15 +116,15 @@ class Binder {
       case "FuncCall":
         return this.#fact(tag, fields) ?? this.#privilege(tag, fields)
       case "RangeVar":
-        return isActivity(fields) ? this.#activity(fields) : undefined
+        return this.#ownView(fields)
       case "RangeFunction":
         return this.#rangeFunction(fields)
       case "ResTarget":
         return this.#target(fields)
       case "CommonTableExpr":
         // Which of the two a later reference means would have to be decided by scope.
-        if (textOf(fields["ctename"]) === activityRelation)
-          throw unsupported(`a WITH query named ${activityRelation} beside session facts`)
+        if (ownRelation(textOf(fields["ctename"])) !== undefined)
+          throw unsupported(`a WITH query named ${textOf(fields["ctename"])} beside session facts`)
         return undefined
       case "ColumnRef":
         return shortened(fields)
@@ -235,33 +233,34 @@ class Binder {
     }
   }
 
-  #activity(fields: Fields): unknown {
-    const rows = activityValues(this.#values.activity(), this.#values.engine)
+  #ownView(fields: Fields): unknown {
+    const name = textOf(fields["relname"])
+    const relation = ownView(fields)
+    if (relation === undefined) return undefined
+    if (this.#values.holdsOwnObjects && name !== "pg_stat_activity") return undefined
+    const rows = relation.from(this.#values)
     const [range] = listOf(select(`SELECT * FROM ${rows}`)["fromClause"])
     const made = nodeFields(range, "RangeSubselect") ?? {}
     const given = fieldsOf(fields["alias"])
     const renamed = listOf(given["colnames"])
-    const colnames = activityColumns.map(
-      (name, index) => renamed[index] ?? { String: { sval: name } },
+    const colnames = relation.columns.map(
+      (column, index) => renamed[index] ?? { String: { sval: column } },
     )
-    const aliasname = textOf(given["aliasname"]) || activityRelation
+    const aliasname = textOf(given["aliasname"]) || name
     return { RangeSubselect: { ...made, alias: { aliasname, colnames } } }
   }
 }
 
-function isActivity(fields: Fields): boolean {
+function ownView(fields: Fields): OwnRelation | undefined {
   const schema = textOf(fields["schemaname"])
-  return (
-    textOf(fields["relname"]) === activityRelation &&
-    (schema === "" || schema === "pg_catalog") &&
-    !("catalogname" in fields)
-  )
+  const isSystem = (schema === "" || schema === "pg_catalog") && !("catalogname" in fields)
+  return isSystem ? ownRelation(textOf(fields["relname"])) : undefined
 }
 
 /** `pg_catalog.pg_stat_activity.pid`: a sub-select has no schema. */
 function shortened(fields: Fields): unknown {
-  const [schema, relation, ...rest] = nameParts(fields["fields"])
-  if (schema !== "pg_catalog" || relation !== activityRelation || rest.length === 0)
+  const [schema, relation = "", ...rest] = nameParts(fields["fields"])
+  if (schema !== "pg_catalog" || ownRelation(relation) === undefined || rest.length === 0)
     return undefined
   return { ColumnRef: { ...fields, fields: listOf(fields["fields"]).slice(1) } }
 }

@@ -11,6 +11,7 @@ import {
   textOf,
 } from "./ast.ts"
 import { buildsText } from "./built-text.ts"
+import { ownRelation } from "./own-relations.ts"
 import {
   clockFunctions,
   nodeFunctions,
@@ -227,7 +228,7 @@ class Walk {
   #relation(fields: Fields, scope: CteScope | undefined): void {
     const relation = relationOf(fields, scope)
     if (relation === undefined) return
-    if (relation.name === "pg_stat_activity") this.#usesSessionFact = true
+    if (ownRelation(relation.name) !== undefined) this.#usesSessionFact = true
     const key = JSON.stringify([relation.catalog ?? null, relation.schema ?? null, relation.name])
     if (!this.#relations.has(key)) this.#relations.set(key, relation)
   }

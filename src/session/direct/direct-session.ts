@@ -1,8 +1,9 @@
 import type { DirectConnection } from "../../core/direct.ts"
 import { GatewayError, toGatewayError } from "../../core/errors.ts"
 import type { StatementEnd, StatementReport } from "../../core/observation.ts"
+import { noParameters, type Parameters } from "../../core/parameters.ts"
 import { SqlState } from "../../core/sql-state.ts"
-import type { Statement } from "../../core/statement.ts"
+import type { BackendSignal, Statement } from "../../core/statement.ts"
 import { statementsOf } from "../../pipeline/answer.ts"
 import { boundForDirect } from "../../pipeline/bind-session.ts"
 import {
@@ -24,6 +25,7 @@ import type { Output } from "../output.ts"
 import { functionCallRefused } from "../session-errors.ts"
 import type { SessionState } from "../session-state.ts"
 import { sessionValues } from "../session-values.ts"
+import type { SignalAnswer } from "../signal-backend.ts"
 import { type Cycle, Cycles, type Sent } from "./cycles.ts"
 import {
   backend,
@@ -34,8 +36,17 @@ import {
   withProcessId,
 } from "./direct-messages.ts"
 import { directEnd, directReport } from "./direct-report.ts"
-import { factsText } from "./facts-text.ts"
+import { ownText } from "./own-text.ts"
 import { askSearchPath, KnownSearchPath } from "./search-path.ts"
+import {
+  answerText,
+  checkPlain,
+  SignalNames,
+  signalled,
+  signalOf,
+  signalText,
+  warningsOf,
+} from "./signals.ts"
 
 /** ReadyForQuery messages that may be owed before a client that pipelines has to wait. */
 const cyclesMax = 1_000
@@ -74,6 +85,7 @@ export class DirectSession {
   /** What statements and portals write when they are run, by name. */
   readonly #prepared = new Map<string, Written>()
   readonly #portals = new Map<string, Written>()
+  readonly #signals: SignalNames
   /** What a name that is not kept writes. */
   #unknown: Written = nothingWritten
   /** What cycles that have ended wrote in the transaction that is still open. */
@@ -95,6 +107,7 @@ export class DirectSession {
     this.#events = init.events
     this.#status = init.status
     this.#path = new KnownSearchPath(init.state.settings.view.searchPath)
+    this.#signals = new SignalNames(init.state.objects)
     const { registry, processId } = init.state.origin
     registry.owns(processId, init.connection.processId)
   }
@@ -163,7 +176,10 @@ export class DirectSession {
       case 0x42: // B
       case 0x45: // E
       case 0x43: // C
-        this.#follow(type, frame)
+        {
+          const failure = this.#follow(type, frame)
+          if (failure !== undefined) return this.#refuseExecute(failure)
+        }
         break
       case 0x63: // c
       case 0x66: // f
@@ -187,6 +203,10 @@ export class DirectSession {
     })
   }
 
+  #refuseExecute(error: GatewayError): undefined | Promise<void> {
+    return this.#isClosed ? undefined : this.#send(parseMessage(this.#refusals.add(error), [], ""))
+  }
+
   #untilRoom(): Promise<void> | undefined {
     if (this.#cycles.count < cyclesMax) return undefined
     return new Promise((resolve) => {
@@ -200,23 +220,26 @@ export class DirectSession {
   }
 
   /** Which portals write, and which are run. */
-  #follow(type: number, frame: Buffer): void {
+  #follow(type: number, frame: Buffer): GatewayError | undefined {
     const message = decodeFrontend(type, frame, 5)
     const { open } = this.#cycles
     switch (message.kind) {
       case "Bind":
         open.add(nothingWritten)
         this.#keep(this.#portals, message.portal, this.#writtenBy(message.statement))
-        return
+        this.#signals.bind(message)
+        return undefined
       case "Execute":
         open.add(this.#portals.get(message.portal) ?? this.#unknown)
-        return
+        return this.#executeSignal(message.portal)
       case "Close":
         open.add(nothingWritten)
         if (message.target === "statement") this.#prepared.delete(message.name)
         else this.#portals.delete(message.name)
-        return
+        this.#signals.close(message)
+        return undefined
       default:
+        return undefined
     }
   }
 
@@ -265,10 +288,15 @@ export class DirectSession {
     try {
       for (const statement of statements) {
         const context = { identity, searchPath: this.#path.schemas, ownNames: this.#ownNames }
-        const bound = boundForDirect(statement, () => sessionValues(this.#state))
+        const signal = statements.length === 1 ? signalOf(statement) : undefined
+        if (signal !== undefined) {
+          texts.push(this.#signalText(message, signal))
+          continue
+        }
+        const bound = boundForDirect(statement, () => sessionValues(this.#state, true))
         const admission = admit(bound, context, snapshot, rooms)
         this.#path.after(bound)
-        texts.push(factsText(bound, this.#state) ?? bound.text)
+        texts.push(ownText(bound, this.#state) ?? bound.text)
         if (admission.prepares === undefined) written = addWritten(written, admission.written)
         else this.#keep(this.#prepared, admission.prepares, admission.written)
         if (admission.executes !== undefined)
@@ -278,7 +306,9 @@ export class DirectSession {
       return this.#refuse(message, thrown)
     }
     const isChanged = texts.some((text, index) => text !== statements[index]?.text)
+    if (this.#isClosed) return undefined
     if (message.kind === "Parse") {
+      if (signalOf(statements[0]) === undefined) this.#signals.prepared.delete(message.name)
       this.#keep(this.#prepared, message.name, written)
       this.#cycles.open.add(nothingWritten)
       const [text = ""] = texts
@@ -292,6 +322,36 @@ export class DirectSession {
     return this.#send(isChanged ? queryMessage(texts.join(";\n")) : frame)
   }
 
+  /** A simple query is run at once; what is prepared is run by Execute. */
+  #signalText(message: QueryMessage | ParseMessage, signal: BackendSignal): string {
+    if (message.kind === "Parse") {
+      this.#signals.prepared.set(message.name, signal)
+      return signalText(signal)
+    }
+    // In a failed transaction the warehouse refuses any SELECT.
+    if (this.#status === "E") return signalText(signal)
+    return answerText(signal, this.#signal(signal, noParameters))
+  }
+
+  #signal(signal: BackendSignal, parameters: Parameters): SignalAnswer {
+    const answer = signalled(signal, this.#state, parameters)
+    const minLevel = this.#state.settings.get("client_min_messages")
+    for (const warning of warningsOf(answer, minLevel)) this.#output.write(warning)
+    return answer
+  }
+
+  /** Sends the signal that an Execute asks for; the error to put in its place when it cannot be answered. */
+  #executeSignal(portal: string): GatewayError | undefined {
+    const bound = this.#signals.portals.get(portal)
+    if (bound === undefined || this.#status === "E") return undefined
+    try {
+      checkPlain(this.#signal(bound.signal, bound.parameters))
+      return undefined
+    } catch (thrown) {
+      return toGatewayError(thrown)
+    }
+  }
+
   #refuse(message: QueryMessage | ParseMessage, thrown: unknown): undefined | Promise<void> {
     const error = toGatewayError(thrown)
     if (message.kind === "Query") return this.#refuseQuery(error)
@@ -300,6 +360,8 @@ export class DirectSession {
   }
 
   #refuseQuery(error: GatewayError): undefined | Promise<void> {
+    // The signal that failed has ended this session.
+    if (this.#isClosed) return undefined
     this.#cycles.query([], nothingWritten)
     return this.#send(queryMessage(this.#refusals.add(error)))
   }
@@ -375,11 +437,11 @@ export class DirectSession {
   }
 
   #report(sent: readonly Sent[]): void {
-    for (const { statement, startMs } of sent)
-      this.#events.statementFinished(
-        directReport(this.#state.origin.rooms.warehouse, statement),
-        directEnd(startMs, this.#hasFailed),
-      )
+    for (const { statement, startMs } of sent) {
+      const report = directReport(this.#state.origin.rooms.warehouse, statement)
+      if (asksForData(statement)) this.#state.lastReport = report
+      this.#events.statementFinished(report, directEnd(startMs, this.#hasFailed))
+    }
   }
 
   /** A cycle's own part may be told twice, because its statements may go on after a COMMIT in its middle. */
@@ -424,4 +486,9 @@ export class DirectSession {
     this.#timer = undefined
     if (this.#cycles.count > 1) this.#armTimer()
   }
+}
+
+/** What `SHOW sluice.last` tells of. */
+function asksForData({ class: { kind } }: Statement): boolean {
+  return kind !== "session" && kind !== "transaction"
 }

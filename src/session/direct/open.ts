@@ -2,6 +2,9 @@ import type { DirectConnection } from "../../core/direct.ts"
 import { GatewayError } from "../../core/errors.ts"
 import type { Parameters } from "../../core/parameters.ts"
 import { SqlState } from "../../core/sql-state.ts"
+import type { Statement } from "../../core/statement.ts"
+import { boundForDirect } from "../../pipeline/bind-session.ts"
+import { admit } from "../../pipeline/direct.ts"
 import {
   bindMessage,
   executeMessage,
@@ -12,7 +15,10 @@ import {
 } from "../../wire/frontend-encoder.ts"
 import type { NamedObjects } from "../named-objects.ts"
 import type { SessionState } from "../session-state.ts"
+import { sessionValues } from "../session-values.ts"
 import { backend, errorField } from "./direct-messages.ts"
+import { ownText } from "./own-text.ts"
+import { signalOf, signalText } from "./signals.ts"
 
 /**
  * Opens a connection of the session's own and brings it to where the session stands: settings, prepared statements, the
@@ -48,7 +54,7 @@ async function bringUp(
   await settle(connection, setMessages(changes(told, atStart.session), false))
   told = atStart.session
   for (const { name, statement, parameterTypes } of objects.allPrepared()) {
-    const parse = parseMessage(statement?.text ?? "", parameterTypes, name)
+    const parse = parseMessage(textOf(statement, state), parameterTypes, name)
     // What does not parse any more says so when it is used.
     await converse(connection, Buffer.concat([parse, syncMessage]), backend.readyForQuery)
   }
@@ -69,6 +75,33 @@ async function bringUp(
     if (error !== undefined) throw error
   }
 }
+
+/**
+ * The text under which the warehouse may keep a statement that was prepared before: judged as all others are, because from now
+ * on only its name is sent. What is refused is a text that fails, and so the name is unknown when it is used.
+ */
+function textOf(statement: Statement | undefined, state: SessionState): string {
+  if (statement === undefined) return ""
+  const { identity, rooms } = state.origin
+  const signal = signalOf(statement)
+  if (signal !== undefined) return signalText(signal)
+  const snapshot = rooms.catalog.current()
+  if (snapshot === undefined) return refusedText
+  try {
+    const bound = boundForDirect(statement, () => sessionValues(state, true))
+    const context = {
+      identity,
+      searchPath: state.settings.view.searchPath,
+      ownNames: new Set<string>(),
+    }
+    admit(bound, context, snapshot, rooms)
+    return ownText(bound, state) ?? bound.text
+  } catch {
+    return refusedText
+  }
+}
+
+const refusedText = "refused"
 
 function beginText({ transaction }: SessionState): string {
   const { isolation, mode } = transaction

@@ -9,6 +9,7 @@ import type { DuckdbFile, InstanceUse, OpenedInstance } from "./client.ts"
 import { describeStatement } from "./describe.ts"
 import { valueStyle } from "./encode-row.ts"
 import { duckdbError } from "./error-map.ts"
+import { explainRows, isExplain } from "./explain-rows.ts"
 import { DuckdbResultStream } from "./result-stream.ts"
 import { applySettings, checkTimeZone } from "./session-settings.ts"
 
@@ -28,7 +29,7 @@ export class DuckdbWarehouseConnection implements WarehouseConnection {
   #duck: DuckDBConnection | undefined
   #appliedSettings: SettingsView | undefined
   #transaction: InstanceUse | undefined
-  #stream: DuckdbResultStream | undefined
+  #stream: RowStream | undefined
   #state: "clean" | "busy" | "dirty" = "clean"
 
   constructor(file: DuckdbFile) {
@@ -52,13 +53,15 @@ export class DuckdbWarehouseConnection implements WarehouseConnection {
         return duck.run(statement.text)
       })
       const held = use
-      const stream = new DuckdbResultStream({
-        result,
-        formats: resultFormats,
-        style,
-        signal,
-        onDone: () => this.#end(held),
-      })
+      const stream: RowStream = isExplain(statement.ast)
+        ? await explainRows(result, resultFormats, () => this.#end(held))
+        : new DuckdbResultStream({
+            result,
+            formats: resultFormats,
+            style,
+            signal,
+            onDone: () => this.#end(held),
+          })
       this.#stream = stream
       return stream
     } catch (thrown) {

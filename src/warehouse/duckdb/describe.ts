@@ -2,6 +2,7 @@ import { type DuckDBConnection, type DuckDBType, DuckDBTypeId, VARCHAR } from "@
 import type { StatementDescription } from "../../core/result.ts"
 import type { Emitted } from "../../core/statement.ts"
 import { listOf, nodeFields, textOf } from "./ast-nodes.ts"
+import { isExplain, planDescription } from "./explain-rows.ts"
 import { duckdbTypeOf, sampleOf } from "./parameter-types.ts"
 import { describeColumns } from "./result-stream.ts"
 import { PgOid, pgTypeOf } from "./type-map.ts"
@@ -27,6 +28,7 @@ export async function describeStatement(
       plannedTypes.push(type)
       parameterTypes.push(oid === 0 || oid === PgOid.Unknown ? pgTypeOf(type).oid : oid)
     }
+    if (isExplain(statement.ast)) return { parameterTypes, rowDescription: planDescription([]) }
     const columnCount = prepared.columnCount
     const isResolved = columnCount > 0 && prepared.columnTypeId(0) !== DuckDBTypeId.INVALID
     if (isResolved) {

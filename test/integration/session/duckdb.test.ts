@@ -194,6 +194,16 @@ const cases: readonly (readonly [title: string, exchanges: readonly Exchange[]])
 const slow =
   "SELECT count(*) FROM generate_series(1, 6000000) a(i), generate_series(1, 20000) b(j) WHERE (a.i * b.j) % 7 = 3"
 
+/** Describes a statement without a name, then parses and runs `second`, with a value and rows in binary. */
+async function described(client: WireClient, second: string): Promise<ReturnType<typeof errors>> {
+  const sql = "SELECT a FROM (VALUES (1), (2)) v(a) WHERE a = $1"
+  await client.query(parse(sql), D("statement"), sync)
+  const values = { values: [int32(2)], formats: [1], resultFormats: [1] }
+  const answer = await client.query(parse(second), bind(values), execute(), sync)
+  if (errors(answer).length === 0) deepEqual(rows(answer), [[int32(2)]])
+  return errors(answer)
+}
+
 describe("a session over DuckDB", () => {
   let pair: Pair
   let client: WireClient
@@ -304,6 +314,31 @@ describe("a session over DuckDB", () => {
     )
     await ask(client, "RESET DateStyle")
     deepEqual(await ask(client, "SELECT date '2024-02-29'"), [["2024-02-29"]])
+  })
+
+  it("knows the types of a statement without a name that was described and is parsed again", async () => {
+    deepEqual(await described(client, "SELECT a FROM (VALUES (1), (2)) v(a) WHERE a = $1"), [])
+    // Nobody was told of the types of this one.
+    equal((await described(client, "SELECT a FROM (VALUES (1), (3)) v(a) WHERE a = $1")).length, 1)
+  })
+
+  it("explains as PostgreSQL shows a plan: one column, a row a line", async () => {
+    const sql = "EXPLAIN SELECT a FROM (VALUES (1), (2)) v(a) WHERE a > 1"
+    const expected = await (await pair.direct()).query(query(sql))
+    const answers = [
+      await client.query(query(sql)),
+      await client.query(parse(sql), bind(), D("portal"), execute(), sync),
+      await client.query(parse(sql), D("statement"), bind(), execute(), sync),
+    ]
+    for (const answer of answers) {
+      const description = (messages: typeof answer) =>
+        messages.find(({ type }) => type === "T")?.body
+      deepEqual(description(answer), description(expected))
+      const lines = textRows(answer)
+      ok(lines.length > 2 && lines.every(([text]) => text?.includes("\n") === false))
+      deepEqual(tags(answer), ["EXPLAIN"])
+    }
+    deepEqual(await ask(client, "SELECT 1"), [["1"]])
   })
 
   it("streams a large result and serves others meanwhile", async () => {

@@ -33,7 +33,7 @@ describe("facts of a session that writes", () => {
       (await pair.postgres.run("SELECT pg_get_viewdef('lab.whoami'::regclass) AS d"))[0]?.["d"],
       " SELECT CURRENT_USER AS who;",
     )
-    const [error] = errors(await writer.query(query("SELECT pg_terminate_backend(1)")))
+    const [error] = errors(await writer.query(query("SELECT 1, pg_terminate_backend(1)")))
     equal(error?.["C"], "42501")
     writer.destroy()
     other.destroy()

@@ -12,8 +12,8 @@ import {
   query,
   sync,
 } from "../../support/frontend-encoder.ts"
-import { errors, transactionStatus } from "../../support/wire-client.ts"
-import { ask, type Exchange, Pair } from "./support.ts"
+import { errors, tags, textRows, transactionStatus } from "../../support/wire-client.ts"
+import { ask, converse, type Exchange, Pair } from "./support.ts"
 
 /** What else a session's language has: compared with PostgreSQL message by message. */
 
@@ -180,10 +180,34 @@ describe("a session's language", () => {
       ["LISTEN x", "0A000"],
       ["NOTIFY x", "0A000"],
       ["SELECT pg_advisory_lock(1)", "42501"],
-      ["SELECT * FROM pg_prepared_statements", "0A000"],
-      ["SELECT name FROM pg_catalog.pg_cursors", "0A000"],
     ] as const)
       equal(errors(await client.query(query(sql)))[0]?.["C"], code, sql)
+  })
+
+  it("shows the session's own prepared statements and cursors, as PostgreSQL does", async () => {
+    const exchanges: readonly Exchange[] = [
+      "SELECT * FROM pg_prepared_statements",
+      "SELECT count(*) FROM pg_catalog.pg_cursors",
+      "PREPARE a (int, text) AS SELECT $1, $2",
+      [parse("SELECT id FROM lab.items WHERE id = $1", { name: "b", types: [23] }), sync],
+      "SELECT name, statement, parameter_types, from_sql FROM pg_prepared_statements ORDER BY name",
+      "SELECT p.name FROM pg_catalog.pg_prepared_statements p WHERE p.prepare_time <= now() AND p.name = 'b'",
+      "DEALLOCATE a",
+      "SELECT pg_prepared_statements.name FROM pg_prepared_statements",
+      "BEGIN",
+      "DECLARE c SCROLL CURSOR FOR SELECT 1",
+      "DECLARE d NO SCROLL CURSOR WITH HOLD FOR SELECT id FROM lab.items",
+      "SELECT name, statement, is_holdable, is_binary, is_scrollable FROM pg_cursors ORDER BY name",
+      "COMMIT",
+      "SELECT name, is_holdable FROM pg_cursors WHERE creation_time <= now()",
+    ]
+    // Columns of a view name it in their description; those of the gateway's rows have no table.
+    const client = await pair.through()
+    const direct = await pair.direct()
+    const expected = await converse(direct, exchanges)
+    const got = await converse(client, exchanges)
+    deepEqual(got.map(textRows), expected.map(textRows))
+    deepEqual(got.map(tags), expected.map(tags))
   })
 
   it("rolls back when a WITH HOLD cursor does not fit at COMMIT", async () => {

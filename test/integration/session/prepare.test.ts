@@ -30,6 +30,15 @@ const cases: readonly (readonly [title: string, exchanges: readonly Exchange[]])
       "EXECUTE p(NULL, NULL, NULL, NULL, NULL)",
     ],
   ],
+  [
+    "bit strings",
+    [
+      "PREPARE p (bit, varbit) AS SELECT $1, $2",
+      "EXECUTE p(B'0', X'1F')",
+      "EXECUTE p(X'A', B'')",
+      "EXECUTE p('1', '0101')",
+    ],
+  ],
   ["fewer types than parameters", ["PREPARE p(int) AS SELECT $1, $2::text", "EXECUTE p(1, 2)"]],
   ["a user's name in quotes", ['PREPARE "P q" AS SELECT 2', 'EXECUTE "P q"', 'EXECUTE "p q"']],
   [
