@@ -51,6 +51,7 @@ export async function openCursor(
     name,
     isHeld,
     isBinary: cursor.isBinary,
+    isBound: parameters.values.length > 0,
     isScrollable: !cursor.isNoScroll,
     origin: { text: request.statement.text, ms: Date.now(), isSql: true },
     query: cursor.query,

@@ -1,8 +1,7 @@
 import { GatewayError } from "../core/errors.ts"
 import type { SettingsView } from "../core/settings.ts"
 import { SqlState } from "../core/sql-state.ts"
-import type { Statement } from "../core/statement.ts"
-import { mentionsDate } from "../sql/time-literal.ts"
+import { computesWithSettings } from "../pipeline/setting-dependence.ts"
 import { readRowDescription } from "../wire/rows.ts"
 import type { Portal } from "./named-objects.ts"
 
@@ -53,21 +52,6 @@ export function printsWith(changed: readonly string[], description: Buffer | und
         recordTypes.has(typeOid) ||
         changed.some((name) => typesBySetting.get(name)?.has(typeOid) === true)),
   )
-}
-
-/** True when rows may hold what was computed with settings, such as a text made of a time: PostgreSQL computes them as they are fetched. */
-export function computesWithSettings({ class: statementClass }: Statement): boolean {
-  if (statementClass.kind !== "read") return true
-  const { functions, types, operators } = statementClass.traits
-  if (types.length > 0 || operators.includes("||")) return true
-  return functions.some(({ name }) => !plainAggregates.has(name))
-}
-
-const plainAggregates: ReadonlySet<string> = new Set(["count", "sum", "avg", "min", "max"])
-
-/** True when a constant may be a date or time: PostgreSQL has read it under the settings of DECLARE. */
-export function readsWithSettings({ ast }: Statement): boolean {
-  return mentionsDate(ast)
 }
 
 /** Throws 0A000 for a portal whose further rows PostgreSQL would show otherwise than they were made. */

@@ -3,16 +3,11 @@ import type { FormatCode } from "../core/parameters.ts"
 import type { SettingsView } from "../core/settings.ts"
 import { SqlState } from "../core/sql-state.ts"
 import type { Statement } from "../core/statement.ts"
+import { computesWithSettings, readsWithSettings } from "../pipeline/setting-dependence.ts"
 import type { CursorRows } from "./cursor-rows.ts"
 import type { ObjectOrigin } from "./named-objects.ts"
 import type { ResultCursor } from "./result-cursor.ts"
-import {
-  changedSettings,
-  computesWithSettings,
-  printsWith,
-  readsWithSettings,
-  settingsChanged,
-} from "./row-settings.ts"
+import { changedSettings, printsWith, settingsChanged } from "./row-settings.ts"
 import { cursorExists } from "./session-errors.ts"
 import type { MemoryShare } from "./session-memory.ts"
 
@@ -27,6 +22,8 @@ export type SqlCursor = {
   readonly query: Statement
   readonly origin: ObjectOrigin
   readonly isBinary: boolean
+  /** It has parameters, whose texts PostgreSQL has read under the settings of DECLARE. */
+  readonly isBound: boolean
   readonly isScrollable: boolean
   /** Runs the cursor's query again for rows in other formats. */
   readonly reopen: (
@@ -166,11 +163,12 @@ export function underSettings(
 ): CursorRows | Promise<CursorRows> {
   const changed = changedSettings(cursor.settings, now)
   if (changed.length === 0) return cursor.rows
-  const { query, rows, isKept } = cursor
+  const { query, rows, isKept, isBound } = cursor
   const isPrinted = printsWith(changed, rows.description)
   if (!isPrinted && (isKept || !computesWithSettings(query))) return rows
   const isFresh = !rows.source.hasMoved && rows.position === 0
-  const isSame = isFresh && !readsWithSettings(query) && !(isKept && computesWithSettings(query))
+  const isSame =
+    isFresh && !isBound && !readsWithSettings(query) && !(isKept && computesWithSettings(query))
   if (!isSame) throw settingsChanged(cursor.name, changed)
   return reopened(cursor, cursor.formats)
 }

@@ -125,6 +125,20 @@ const refused: readonly (readonly [string, readonly Exchange[]])[] = [
     ],
   ],
   [
+    "a parameter that was read at DECLARE",
+    [
+      "BEGIN",
+      [
+        parse("DECLARE c CURSOR FOR SELECT at FROM lab.items WHERE at < $1", { types: [1184] }),
+        bind({ values: ["2024-04-01"] }),
+        execute(),
+        sync,
+      ],
+      "SET TimeZone = 'Asia/Tokyo'",
+      "FETCH 1 FROM c",
+    ],
+  ],
+  [
     "a text made of a time, after the first row",
     [
       "BEGIN",
