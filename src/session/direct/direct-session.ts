@@ -1,15 +1,13 @@
 import type { DirectConnection } from "../../core/direct.ts"
 import { GatewayError, toGatewayError } from "../../core/errors.ts"
 import type { StatementEnd, StatementReport } from "../../core/observation.ts"
-import { noParameters, type Parameters } from "../../core/parameters.ts"
 import { SqlState } from "../../core/sql-state.ts"
-import type { BackendSignal, Statement } from "../../core/statement.ts"
+import type { Statement } from "../../core/statement.ts"
 import { statementsOf } from "../../pipeline/answer.ts"
 import { boundForDirect } from "../../pipeline/bind-session.ts"
 import {
   addWritten,
   admit,
-  everythingWritten,
   isNothing,
   mayWrite,
   nothingWritten,
@@ -25,7 +23,6 @@ import type { Output } from "../output.ts"
 import { functionCallRefused } from "../session-errors.ts"
 import type { SessionState } from "../session-state.ts"
 import { sessionValues } from "../session-values.ts"
-import type { SignalAnswer } from "../signal-backend.ts"
 import { type Cycle, Cycles, type Sent } from "./cycles.ts"
 import {
   backend,
@@ -38,15 +35,9 @@ import {
 import { directEnd, directReport } from "./direct-report.ts"
 import { ownText } from "./own-text.ts"
 import { askSearchPath, KnownSearchPath } from "./search-path.ts"
-import {
-  answerText,
-  checkPlain,
-  SignalNames,
-  signalled,
-  signalOf,
-  signalText,
-  warningsOf,
-} from "./signals.ts"
+import { DirectSignals, signalOf } from "./signals.ts"
+import { StatementClock } from "./statement-clock.ts"
+import { WrittenNames } from "./written-names.ts"
 
 /** ReadyForQuery messages that may be owed before a client that pipelines has to wait. */
 const cyclesMax = 1_000
@@ -82,12 +73,9 @@ export class DirectSession {
   readonly #refusals = new Refusals()
   readonly #path: KnownSearchPath
   readonly #ownNames = new Set<string>()
-  /** What statements and portals write when they are run, by name. */
-  readonly #prepared = new Map<string, Written>()
-  readonly #portals = new Map<string, Written>()
-  readonly #signals: SignalNames
-  /** What a name that is not kept writes. */
-  #unknown: Written = nothingWritten
+  readonly #names: WrittenNames
+  readonly #clock: StatementClock
+  readonly #signals: DirectSignals
   /** What cycles that have ended wrote in the transaction that is still open. */
   #pending: Written = nothingWritten
   #status: TransactionStatus
@@ -96,8 +84,6 @@ export class DirectSession {
   #pause: Promise<void> | undefined
   #cancelling: Promise<void> | undefined
   #room: (() => void) | undefined
-  #timer: NodeJS.Timeout | undefined
-  #isOutOfTime = false
   #isClosed = false
 
   constructor(init: DirectInit) {
@@ -107,7 +93,9 @@ export class DirectSession {
     this.#events = init.events
     this.#status = init.status
     this.#path = new KnownSearchPath(init.state.settings.view.searchPath)
-    this.#signals = new SignalNames(init.state.objects)
+    this.#signals = new DirectSignals(init.state, init.output)
+    this.#names = new WrittenNames(init.state.limits.namedObjectsMax)
+    this.#clock = new StatementClock(init.state.origin, () => this.cancel())
     const { registry, processId } = init.state.origin
     registry.owns(processId, init.connection.processId)
   }
@@ -152,7 +140,7 @@ export class DirectSession {
 
   close(): void {
     this.#isClosed = true
-    clearTimeout(this.#timer)
+    this.#clock.stop()
     this.#connection.close()
     this.#state.origin.registry.disowns(this.#connection.processId)
     this.#room?.()
@@ -215,7 +203,7 @@ export class DirectSession {
   }
 
   #send(bytes: Buffer): undefined | Promise<void> {
-    this.#armTimer()
+    this.#clock.start()
     return this.#connection.send(bytes)
   }
 
@@ -226,33 +214,20 @@ export class DirectSession {
     switch (message.kind) {
       case "Bind":
         open.add(nothingWritten)
-        this.#keep(this.#portals, message.portal, this.#writtenBy(message.statement))
+        this.#names.bind(message.portal, message.statement)
         this.#signals.bind(message)
         return undefined
       case "Execute":
-        open.add(this.#portals.get(message.portal) ?? this.#unknown)
-        return this.#executeSignal(message.portal)
+        open.add(this.#names.ofPortal(message.portal))
+        return this.#signals.execute(message.portal, this.#status)
       case "Close":
         open.add(nothingWritten)
-        if (message.target === "statement") this.#prepared.delete(message.name)
-        else this.#portals.delete(message.name)
+        this.#names.close(message.target, message.name)
         this.#signals.close(message)
         return undefined
       default:
         return undefined
     }
-  }
-
-  /** A statement that was prepared before this began was a read, or its Parse would have begun it. */
-  #writtenBy(name: string): Written {
-    return this.#prepared.get(name) ?? this.#unknown
-  }
-
-  /** Beyond the bound of names nothing can be told apart any more: what is not known counts as writing everything. */
-  #keep(names: Map<string, Written>, name: string, written: Written): void {
-    if (names.size >= this.#state.limits.namedObjectsMax && !names.has(name))
-      this.#unknown = everythingWritten
-    else names.set(name, written)
   }
 
   /** Query and Parse: the only ways in which SQL comes. */
@@ -290,7 +265,7 @@ export class DirectSession {
         const context = { identity, searchPath: this.#path.schemas, ownNames: this.#ownNames }
         const signal = statements.length === 1 ? signalOf(statement) : undefined
         if (signal !== undefined) {
-          texts.push(this.#signalText(message, signal))
+          texts.push(this.#signals.text(message, signal, this.#status))
           continue
         }
         const bound = boundForDirect(statement, () => sessionValues(this.#state, true))
@@ -298,9 +273,9 @@ export class DirectSession {
         this.#path.after(bound)
         texts.push(ownText(bound, this.#state) ?? bound.text)
         if (admission.prepares === undefined) written = addWritten(written, admission.written)
-        else this.#keep(this.#prepared, admission.prepares, admission.written)
+        else this.#names.prepare(admission.prepares, admission.written)
         if (admission.executes !== undefined)
-          written = addWritten(written, this.#writtenBy(admission.executes))
+          written = addWritten(written, this.#names.ofStatement(admission.executes))
       }
     } catch (thrown) {
       return this.#refuse(message, thrown)
@@ -308,8 +283,8 @@ export class DirectSession {
     const isChanged = texts.some((text, index) => text !== statements[index]?.text)
     if (this.#isClosed) return undefined
     if (message.kind === "Parse") {
-      if (signalOf(statements[0]) === undefined) this.#signals.prepared.delete(message.name)
-      this.#keep(this.#prepared, message.name, written)
+      if (signalOf(statements[0]) === undefined) this.#signals.forget(message.name)
+      this.#names.prepare(message.name, written)
       this.#cycles.open.add(nothingWritten)
       const [text = ""] = texts
       return this.#send(
@@ -320,36 +295,6 @@ export class DirectSession {
     const sent = statements.map((statement) => ({ statement, startMs }))
     this.#cycles.query(sent, written)
     return this.#send(isChanged ? queryMessage(texts.join(";\n")) : frame)
-  }
-
-  /** A simple query is run at once; what is prepared is run by Execute. */
-  #signalText(message: QueryMessage | ParseMessage, signal: BackendSignal): string {
-    if (message.kind === "Parse") {
-      this.#signals.prepared.set(message.name, signal)
-      return signalText(signal)
-    }
-    // In a failed transaction the warehouse refuses any SELECT.
-    if (this.#status === "E") return signalText(signal)
-    return answerText(signal, this.#signal(signal, noParameters))
-  }
-
-  #signal(signal: BackendSignal, parameters: Parameters): SignalAnswer {
-    const answer = signalled(signal, this.#state, parameters)
-    const minLevel = this.#state.settings.get("client_min_messages")
-    for (const warning of warningsOf(answer, minLevel)) this.#output.write(warning)
-    return answer
-  }
-
-  /** Sends the signal that an Execute asks for; the error to put in its place when it cannot be answered. */
-  #executeSignal(portal: string): GatewayError | undefined {
-    const bound = this.#signals.portals.get(portal)
-    if (bound === undefined || this.#status === "E") return undefined
-    try {
-      checkPlain(this.#signal(bound.signal, bound.parameters))
-      return undefined
-    } catch (thrown) {
-      return toGatewayError(thrown)
-    }
   }
 
   #refuse(message: QueryMessage | ParseMessage, thrown: unknown): undefined | Promise<void> {
@@ -410,19 +355,20 @@ export class DirectSession {
     this.#hasFailed = true
     const refused = this.#refusals.take(frame)
     const isCancelled = errorField(frame, "C") === SqlState.QueryCanceled
-    const error = refused ?? (this.#isOutOfTime && isCancelled ? timedOut() : undefined)
-    this.#isOutOfTime = false
+    const isOutOfTime = this.#clock.takeOver() && isCancelled
+    const error = refused ?? (isOutOfTime ? timedOut() : undefined)
     this.#output.write(error === undefined ? frame : errorResponse(errorFields(error)))
   }
 
   async #ready(frame: Buffer, held: Buffer | undefined): Promise<void> {
     const status = transactionStatus(frame)
     this.#status = status
-    this.#stopTimer()
+    this.#clock.stop()
     const cycle = this.#cycles.ended()
+    if (this.#cycles.count > 0) this.#clock.start()
     if (status === "I") {
       await this.#publish(cycle)
-      this.#portals.clear()
+      this.#names.closePortals()
     } else if (cycle !== undefined) this.#pending = addWritten(this.#pending, cycle.written)
     if (this.#cycles.isIdle) this.#refusals.clear()
     await this.#askPath()
@@ -466,25 +412,6 @@ export class DirectSession {
       this.#pause = undefined
       pause.resolve()
     }
-  }
-
-  /** The role's limit, kept here because a client may change the server's own as it likes. */
-  #armTimer(): void {
-    if (this.#timer !== undefined) return
-    const { rooms, identity } = this.#state.origin
-    const { statementTimeoutMs } = rooms.policy().effective(identity.roles)
-    if (statementTimeoutMs === 0) return
-    this.#timer = setTimeout(() => {
-      if (this.isIdle) return
-      this.#isOutOfTime = true
-      this.cancel()
-    }, statementTimeoutMs)
-  }
-
-  #stopTimer(): void {
-    clearTimeout(this.#timer)
-    this.#timer = undefined
-    if (this.#cycles.count > 1) this.#armTimer()
   }
 }
 

@@ -55,11 +55,6 @@ export const knownDifferences: readonly KnownDifference[] = [
   ]),
   ...overDuckdb("asyncpg", "DuckDB has no range types.", ["types are looked up in the catalogue"]),
   ...overDuckdb("asyncpg", "DuckDB's decimals have no NaN.", ["numeric extremes"]),
-  ...overDuckdb(
-    "asyncpg",
-    "Without its cache asyncpg binds another unnamed statement than it described; the types of binary parameters are then unknown.",
-    ["statement cache may be off"],
-  ),
   ...overDuckdb("pg-cursor", "DuckDB computes rows in batches: the error comes before the first.", [
     "cursor tells its error",
   ]),
