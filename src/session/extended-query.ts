@@ -312,7 +312,7 @@ export class ExtendedQuery {
 
   #execute(portal: Portal, rowsMax: number): void | Promise<void> {
     const { statement } = portal.prepared
-    if (statement === undefined) {
+    if (statement === undefined || portal.isWithoutQuery === true) {
       this.#delivery.output.write(emptyQueryResponse)
       return undefined
     }

@@ -48,6 +48,8 @@ export type Portal = {
         readonly settings: SettingsView
       }
     | undefined
+  /** Its Bind failed and left it without a query until the transaction's end: an Execute of it has nothing to run. */
+  isWithoutQuery?: boolean
   /** True once its end was sent: executed again, it has no rows left (PostgreSQL manual, 54.2.3). */
   isFinished: boolean
   /** Milliseconds since 1970. */

@@ -1,5 +1,6 @@
 import { type ErrorStage, GatewayError } from "../core/errors.ts"
 import type { EarlyNotice } from "../core/result.ts"
+import { SqlState } from "../core/sql-state.ts"
 import { bindComplete, parseComplete } from "../wire/backend-messages.ts"
 import type { Delivery } from "./delivery.ts"
 import type { NamedObjects, Portal, PreparedStatement } from "./named-objects.ts"
@@ -97,12 +98,13 @@ export class OwedReplies {
    */
   refuse(thrown: unknown): void {
     const stage = thrown instanceof GatewayError ? thrown.stage : undefined
-    if (stage === "parse" && this.#parsed !== undefined)
-      this.#objects.closePrepared(this.#parsed.name)
+    const isUnparsed = stage === "parse" && this.#parsed !== undefined
+    if (isUnparsed) this.#objects.closePrepared(this.#parsed?.name ?? "")
     else this.acknowledgeParse()
     if (this.#bound !== undefined) {
       if (stage === undefined) this.#delivery.output.write(bindComplete)
-      else this.#objects.closePortal(this.#bound.name)
+      else if (isUnparsed) this.#objects.closePortal(this.#bound.name)
+      else this.#bound.isWithoutQuery = !isAboutFormats(thrown)
     }
     this.forget()
   }
@@ -113,4 +115,9 @@ export class OwedReplies {
     this.#bound = undefined
     this.#described = undefined
   }
+}
+
+/** The last thing that Bind looks at: then the portal has its query already (exec_bind_message, postgres.c). */
+function isAboutFormats(thrown: unknown): boolean {
+  return thrown instanceof GatewayError && thrown.sqlState === SqlState.ProtocolViolation
 }
