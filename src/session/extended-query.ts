@@ -1,5 +1,4 @@
 import { GatewayError, toGatewayError } from "../core/errors.ts"
-import type { Parameters } from "../core/parameters.ts"
 import type { StatementDescription } from "../core/result.ts"
 import { SqlState } from "../core/sql-state.ts"
 import type { Statement } from "../core/statement.ts"
@@ -22,7 +21,7 @@ import type {
   ParseMessage,
 } from "../wire/frontend-messages.ts"
 import { checkResultFormats, columnCount } from "../wire/rows.ts"
-import { checkBinaryWidths } from "./binary-widths.ts"
+import { faultOfBind, portalOf } from "./bind-portal.ts"
 import { FetchedRows } from "./cursor-rows.ts"
 import type { Delivery } from "./delivery.ts"
 import { describeLocal } from "./describe-local.ts"
@@ -32,16 +31,10 @@ import {
   type NamedObjects,
   type Portal,
   type PreparedStatement,
-  portalBytes,
   preparedBytes,
 } from "./named-objects.ts"
 import { OwedReplies } from "./owed-replies.ts"
-import {
-  askedStatement,
-  checkParameterGap,
-  parameterCountOf,
-  parameterTypesOf,
-} from "./parameter-types.ts"
+import { askedStatement, checkParameterGap, parameterTypesOf } from "./parameter-types.ts"
 import { executedStatement } from "./prepare-command.ts"
 import { ResultCursor } from "./result-cursor.ts"
 import { checkRowSettings } from "./row-settings.ts"
@@ -130,13 +123,21 @@ export class ExtendedQuery {
     if (!this.#owed.continuesStatement(message.statement))
       return this.#settled(() => this.bind(message))
     let portal: Portal
+    let fault: GatewayError | undefined
     try {
       portal = this.#portalOf(message)
+      fault = faultOfBind(portal)
+      if (fault === undefined) this.#objects.addPortal(portal)
     } catch (thrown) {
       return this.#settled(() => {
         throw thrown
       })
     }
+    if (fault !== undefined)
+      return this.#settled(() => {
+        this.#objects.addPortal(portal)
+        throw fault
+      })
     if (isProvenLater(portal.prepared.statement)) this.#owed.oweBind(portal)
     else this.#delivery.output.write(bindComplete)
     return undefined
@@ -144,35 +145,10 @@ export class ExtendedQuery {
 
   #portalOf(message: BindMessage): Portal {
     const prepared = this.#objects.prepared(message.statement)
+    const { transaction, cursors } = this.#state
     this.#checkNotFailed(prepared.statement)
-    const expected = parameterCountOf(prepared)
-    if (message.values.length !== expected)
-      throw new GatewayError({
-        sqlState: SqlState.ProtocolViolation,
-        reason: "protocol_violation",
-        message: `bind message supplies ${message.values.length} parameters, but prepared statement "${prepared.name}" requires ${expected}`,
-      })
-    if (prepared.describedColumns !== undefined)
-      checkResultFormats(message.resultFormats, prepared.describedColumns)
-    const parameters: Parameters = {
-      types: prepared.describedTypes ?? prepared.parameterTypes,
-      formats: message.parameterFormats,
-      values: message.values,
-    }
-    checkBinaryWidths(parameters, message.portal)
-    if (this.#state.cursors.find(message.portal) !== undefined) throw cursorExists(message.portal)
-    const portal: Portal = {
-      name: message.portal,
-      prepared,
-      parameters,
-      formats: message.resultFormats,
-      bytes: portalBytes(parameters),
-      run: undefined,
-      boundMs: Date.now(),
-      isFinished: false,
-      depth: this.#state.transaction.savepointNames.length,
-    }
-    this.#objects.addPortal(portal)
+    const portal = portalOf(message, prepared, transaction.savepointNames.length)
+    if (cursors.find(portal.name) !== undefined) throw cursorExists(portal.name)
     return portal
   }
 

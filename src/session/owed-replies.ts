@@ -117,7 +117,11 @@ export class OwedReplies {
   }
 }
 
-/** The last thing that Bind looks at: then the portal has its query already (exec_bind_message, postgres.c). */
+/**
+ * The last thing that Bind looks at: then the portal has its query already (exec_bind_message, postgres.c). A parameter that does
+ * not fit has the same SQLSTATE, and a CONTEXT that names it.
+ */
 function isAboutFormats(thrown: unknown): boolean {
-  return thrown instanceof GatewayError && thrown.sqlState === SqlState.ProtocolViolation
+  if (!(thrown instanceof GatewayError)) return false
+  return thrown.sqlState === SqlState.ProtocolViolation && !thrown.fields?.has("W")
 }

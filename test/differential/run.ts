@@ -20,7 +20,8 @@ import { supersetStyleSeed } from "./superset-seed.ts"
 const { values: flags } = parseArgs({
   options: {
     comparisons: { type: "string", default: "12000" },
-    seed: { type: "string", default: String(Date.now() % 1_000_000) },
+    /** A number, or "random". CI always compares the same statements: what fails there fails here. */
+    seed: { type: "string", default: "20261121" },
     lanes: { type: "string", default: "4" },
     minutes: { type: "string", default: "60" },
     "divergences-max": { type: "string", default: "200" },
@@ -29,6 +30,8 @@ const { values: flags } = parseArgs({
     only: { type: "string" },
   },
 })
+
+const seed = flags.seed === "random" ? Date.now() % 1_000_000 : Number(flags.seed)
 
 /** Plans that may change between two askings would change the order of equal rows and the last digits of sums. */
 const steadyPlans = {
@@ -114,13 +117,13 @@ async function main(): Promise<number> {
       sides,
       server,
       invalidate: gateway === undefined ? undefined : invalidateBy(gateway),
-      seed: Number(flags.seed),
+      seed,
       comparisons: Number(flags.comparisons),
       lanes: Number(flags.lanes),
       msMax: Number(flags.minutes) * 60_000,
       divergencesMax: Number(flags["divergences-max"]),
     }
-    print(`differential oracle: seed ${flags.seed}, ${options.lanes} lanes`)
+    print(`differential oracle: seed ${seed}, ${options.lanes} lanes`)
     let problems = 0
     if (flags.only === undefined || flags.only === "superset") {
       const superset = await timed("superset", () => runSuperset(sides, options.lanes), sides)
