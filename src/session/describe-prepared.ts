@@ -1,4 +1,4 @@
-import { InvariantViolation } from "../core/errors.ts"
+import { InvariantViolation, toGatewayError } from "../core/errors.ts"
 import type { StatementDescription } from "../core/result.ts"
 import type { Statement } from "../core/statement.ts"
 import { describe } from "../pipeline/describe.ts"
@@ -47,4 +47,17 @@ export async function portalDescription(
   if (rowDescription === undefined) return undefined
   checkResultFormats(formats, columnCount(rowDescription))
   return changeFormats(rowDescription, formats)
+}
+
+/** True for an error that is told instead of ParseComplete; others may be gone when the statement is executed, or come then. */
+export function isRaisedAtParse(thrown: unknown): boolean {
+  const { stage, severity, reason } = toGatewayError(thrown)
+  if (stage === "parse" || severity === "FATAL") return true
+  return reason === "cancelled" || reason === "statement_timeout"
+}
+
+/** True for a statement that only the warehouse can prove: until then nothing is said of its Parse and Bind. */
+export function isProvenLater(statement: Statement | undefined): boolean {
+  const kind = statement?.class.kind
+  return kind === "read" || kind === "explain"
 }

@@ -1,4 +1,4 @@
-import { GatewayError, toGatewayError } from "../core/errors.ts"
+import { GatewayError } from "../core/errors.ts"
 import type { StatementDescription } from "../core/result.ts"
 import { SqlState } from "../core/sql-state.ts"
 import type { Statement } from "../core/statement.ts"
@@ -6,7 +6,6 @@ import { statementsOf } from "../pipeline/answer.ts"
 import {
   bindComplete,
   closeComplete,
-  commandComplete,
   emptyQueryResponse,
   noData,
   parameterDescription,
@@ -22,10 +21,16 @@ import type {
 } from "../wire/frontend-messages.ts"
 import { checkResultFormats, columnCount } from "../wire/rows.ts"
 import { faultOfBind, portalOf } from "./bind-portal.ts"
-import { FetchedRows } from "./cursor-rows.ts"
 import type { Delivery } from "./delivery.ts"
 import { describeLocal } from "./describe-local.ts"
-import { askDescription, asksForData, portalDescription } from "./describe-prepared.ts"
+import {
+  askDescription,
+  asksForData,
+  isProvenLater,
+  isRaisedAtParse,
+  portalDescription,
+} from "./describe-prepared.ts"
+import { executeCursor } from "./execute-cursor.ts"
 import {
   deallocatePrepared,
   type NamedObjects,
@@ -41,7 +46,6 @@ import { checkRowSettings } from "./row-settings.ts"
 import type { RunOutcome } from "./run-outcome.ts"
 import { cursorExists, errorOfPortal, portalCannotBeRun } from "./session-errors.ts"
 import type { SessionState } from "./session-state.ts"
-import { type SqlCursor, underSettings } from "./sql-cursors.ts"
 import { runStatement, transactionFailed } from "./statement-runner.ts"
 
 /**
@@ -177,7 +181,8 @@ export class ExtendedQuery {
     const { portal: name, rowsMax } = message
     if (!this.#owed.endsPortal(name)) return this.#settled(() => this.execute(message))
     const cursor = this.#state.cursors.find(name)
-    if (cursor !== undefined) return this.#executeCursor(cursor, rowsMax)
+    if (cursor !== undefined)
+      return executeCursor(cursor, rowsMax, { state: this.#state, delivery: this.#delivery })
     return this.#execute(this.#objects.portal(name), rowsMax)
   }
 
@@ -380,24 +385,6 @@ export class ExtendedQuery {
     this.#state.transaction.executed(isDiscardAll || statement?.class.kind === "transaction")
   }
 
-  /** A cursor of DECLARE is a portal: Execute hands out its next rows. */
-  async #executeCursor(cursor: SqlCursor, rowsMax: number): Promise<void> {
-    if (this.#state.transaction.status === "E") throw transactionFailed()
-    const rows = await underSettings(cursor, this.#state.settings.view)
-    const count = rowsMax === 0 ? Number.POSITIVE_INFINITY : rowsMax
-    const fetched = new FetchedRows(rows, {
-      kind: "fetch",
-      cursor: cursor.name,
-      direction: "forward",
-      count,
-      isMove: false,
-    })
-    const { output, tellNotices } = this.#delivery
-    const result = new ResultCursor(fetched)
-    const sent = await result.send(output, Number.POSITIVE_INFINITY, tellNotices)
-    output.write(sent === count ? portalSuspended : commandComplete(`SELECT ${sent}`))
-  }
-
   #checkNotFailed(statement: Statement | undefined): void {
     if (this.#state.transaction.status !== "E" || statement === undefined) return
     if (statement.class.kind === "transaction") {
@@ -406,17 +393,4 @@ export class ExtendedQuery {
     }
     throw transactionFailed()
   }
-}
-
-/** True for a statement that only the warehouse can prove: until then nothing is said of its Parse and Bind. */
-function isProvenLater(statement: Statement | undefined): boolean {
-  const kind = statement?.class.kind
-  return kind === "read" || kind === "explain"
-}
-
-/** True for an error that is told instead of ParseComplete; others may be gone when the statement is executed, or come then. */
-function isRaisedAtParse(thrown: unknown): boolean {
-  const { stage, severity, reason } = toGatewayError(thrown)
-  if (stage === "parse" || severity === "FATAL") return true
-  return reason === "cancelled" || reason === "statement_timeout"
 }

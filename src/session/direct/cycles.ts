@@ -1,6 +1,9 @@
 import type { Statement } from "../../core/statement.ts"
 import { addWritten, nothingWritten, type Written } from "../../pipeline/direct.ts"
 
+/** ReadyForQuery messages that may be owed before a client that pipelines has to wait. */
+export const cyclesMax = 1_000
+
 /** A statement under way, for metrics. */
 export type Sent = { readonly statement: Statement; readonly startMs: number }
 

@@ -29,3 +29,8 @@ export function directEnd(startMs: number, hasFailed: boolean): StatementEnd {
     sqlState: undefined,
   }
 }
+
+/** What `SHOW sluice.last` tells of. */
+export function isAskedFor({ class: { kind } }: Statement): boolean {
+  return kind !== "session" && kind !== "transaction"
+}

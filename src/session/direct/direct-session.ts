@@ -4,10 +4,8 @@ import type { StatementEnd, StatementReport } from "../../core/observation.ts"
 import { SqlState } from "../../core/sql-state.ts"
 import type { Statement } from "../../core/statement.ts"
 import { statementsOf } from "../../pipeline/answer.ts"
-import { boundForDirect } from "../../pipeline/bind-session.ts"
 import {
   addWritten,
-  admit,
   isNothing,
   mayWrite,
   nothingWritten,
@@ -22,8 +20,7 @@ import type { ParseMessage, QueryMessage } from "../../wire/frontend-messages.ts
 import type { Output } from "../output.ts"
 import { functionCallRefused } from "../session-errors.ts"
 import type { SessionState } from "../session-state.ts"
-import { sessionValues } from "../session-values.ts"
-import { type Cycle, Cycles, type Sent } from "./cycles.ts"
+import { type Cycle, Cycles, cyclesMax, type Sent } from "./cycles.ts"
 import {
   backend,
   errorField,
@@ -32,15 +29,12 @@ import {
   transactionStatus,
   withProcessId,
 } from "./direct-messages.ts"
-import { directEnd, directReport } from "./direct-report.ts"
-import { ownText } from "./own-text.ts"
+import { directEnd, directReport, isAskedFor } from "./direct-report.ts"
+import { type JudgedTexts, judgeTexts } from "./judged-texts.ts"
 import { askSearchPath, KnownSearchPath } from "./search-path.ts"
 import { DirectSignals, signalOf } from "./signals.ts"
 import { StatementClock } from "./statement-clock.ts"
 import { WrittenNames } from "./written-names.ts"
-
-/** ReadyForQuery messages that may be owed before a client that pipelines has to wait. */
-const cyclesMax = 1_000
 
 export type DirectEvents = {
   /** A ReadyForQuery was sent. */
@@ -257,30 +251,20 @@ export class DirectSession {
         () => this.#judged(message, frame, statements),
         (thrown: unknown) => this.#refuse(message, thrown),
       )
-    const { identity, rooms } = this.#state.origin
-    const texts: string[] = []
-    let written = nothingWritten
+    let judged: JudgedTexts
     try {
-      for (const statement of statements) {
-        const context = { identity, searchPath: this.#path.schemas, ownNames: this.#ownNames }
-        const signal = statements.length === 1 ? signalOf(statement) : undefined
-        if (signal !== undefined) {
-          texts.push(this.#signals.text(message, signal, this.#status))
-          continue
-        }
-        const bound = boundForDirect(statement, () => sessionValues(this.#state, true))
-        const admission = admit(bound, context, snapshot, rooms)
-        this.#path.after(bound)
-        texts.push(ownText(bound, this.#state) ?? bound.text)
-        if (admission.prepares === undefined) written = addWritten(written, admission.written)
-        else this.#names.prepare(admission.prepares, admission.written)
-        if (admission.executes !== undefined)
-          written = addWritten(written, this.#names.ofStatement(admission.executes))
-      }
+      judged = judgeTexts(message, statements, snapshot, {
+        state: this.#state,
+        path: this.#path,
+        ownNames: this.#ownNames,
+        names: this.#names,
+        signals: this.#signals,
+        status: this.#status,
+      })
     } catch (thrown) {
       return this.#refuse(message, thrown)
     }
-    const isChanged = texts.some((text, index) => text !== statements[index]?.text)
+    const { texts, written, isChanged } = judged
     if (this.#isClosed) return undefined
     if (message.kind === "Parse") {
       if (signalOf(statements[0]) === undefined) this.#signals.forget(message.name)
@@ -385,7 +369,7 @@ export class DirectSession {
   #report(sent: readonly Sent[]): void {
     for (const { statement, startMs } of sent) {
       const report = directReport(this.#state.origin.rooms.warehouse, statement)
-      if (asksForData(statement)) this.#state.lastReport = report
+      if (isAskedFor(statement)) this.#state.lastReport = report
       this.#events.statementFinished(report, directEnd(startMs, this.#hasFailed))
     }
   }
@@ -413,9 +397,4 @@ export class DirectSession {
       pause.resolve()
     }
   }
-}
-
-/** What `SHOW sluice.last` tells of. */
-function asksForData({ class: { kind } }: Statement): boolean {
-  return kind !== "session" && kind !== "transaction"
 }

@@ -6,6 +6,7 @@ import type { TransactionStatus } from "../../wire/backend-messages.ts"
 import { terminateMessage } from "../../wire/frontend-encoder.ts"
 import type { RunRequest, SavepointCommand, WarehouseConnection } from "../warehouse.ts"
 import { type CancelTarget, cancelUntil, sendCancel } from "./cancel.ts"
+import type { ConnectionLimits } from "./connection-limits.ts"
 import type { Dialled } from "./dial.ts"
 import { connectionLost, parseFields, protocolError, serverError } from "./error-map.ts"
 import { readPosition } from "./position.ts"
@@ -16,17 +17,6 @@ import { describeMessages, Run, replyKind, runMessages } from "./run.ts"
 import { leavesTraces, type Replay, SettingsState, settingName } from "./settings-replay.ts"
 import { decodeRows, type TextRow } from "./text-rows.ts"
 import { isolationSql, savepointSql } from "./transaction-sql.ts"
-
-export type ConnectionLimits = {
-  /** One CancelRequest: connecting, sending, and seeing the server close. */
-  readonly cancelTimeoutMs: number
-  /** Cleaning up behind an abandoned statement: cancel and drain together. */
-  readonly recoverTimeoutMs: number
-  /** Bytes of an abandoned result that are read and thrown away before the connection is given up instead. */
-  readonly drainBytesMax: number
-  /** Statements of our own (ROLLBACK, position). */
-  readonly internalTimeoutMs: number
-}
 
 /**
  * Where a connection stands. The whole table:

@@ -5,7 +5,7 @@ import { noParameters, type Parameters } from "../../../src/core/parameters.ts"
 import type { RowStream } from "../../../src/core/result.ts"
 import type { SettingsView } from "../../../src/core/settings.ts"
 import { PostgresAdapter } from "../../../src/warehouse/postgres/adapter.ts"
-import type { ConnectionLimits } from "../../../src/warehouse/postgres/connection.ts"
+import type { ConnectionLimits } from "../../../src/warehouse/postgres/connection-limits.ts"
 import { decodeRows, type TextRow } from "../../../src/warehouse/postgres/text-rows.ts"
 import type { RunRequest, WarehouseConnection } from "../../../src/warehouse/warehouse.ts"
 
