@@ -1,3 +1,4 @@
+import type { RedisSettings } from "../core/redis.ts"
 import type { ParsedConfiguration } from "./schema.ts"
 
 type DeepReadonly<T> = T extends (infer Item)[]
@@ -69,12 +70,17 @@ export type ControlToken = DeepReadonly<
  * users and roles are the keys; all of them are own properties of objects without a prototype.
  */
 export type Configuration = DeepReadonly<
-  Omit<ParsedConfiguration, "warehouses" | "users" | "control" | "identity" | "policiesFile">
+  Omit<
+    ParsedConfiguration,
+    "warehouses" | "users" | "control" | "identity" | "policiesFile" | "redis"
+  >
 > & {
   /** Absolute; undefined: no row or column policies. */
   readonly policiesFile: string | undefined
   /** undefined: no tokens are accepted. */
   readonly identity: IdentityConfiguration | undefined
+  /** undefined: this instance is the only one. */
+  readonly redis: RedisSettings | undefined
   readonly warehouses: Readonly<Record<string, WarehouseConfiguration>>
   readonly users: Readonly<Record<string, UserConfiguration>>
   readonly control: DeepReadonly<Omit<ParsedConfiguration["control"], "tokens">> & {

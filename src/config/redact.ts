@@ -1,3 +1,4 @@
+import type { RedisPassword, RedisSettings } from "../core/redis.ts"
 import type {
   Configuration,
   IdentityConfiguration,
@@ -43,6 +44,23 @@ function redactIdentity(
   return { ...identity, keys }
 }
 
+function redactPassword(password: RedisPassword): RedisPassword {
+  return password.kind === "text" ? { kind: "text", text: hidden } : password
+}
+
+function redactRedis(redis: RedisSettings | undefined): RedisSettings | undefined {
+  if (redis === undefined) return undefined
+  const { target } = redis
+  return {
+    ...redis,
+    password: redactPassword(redis.password),
+    target:
+      target.kind === "sentinel"
+        ? { ...target, password: redactPassword(target.password) }
+        : target,
+  }
+}
+
 /** The same configuration, fit to be printed: no password, verifier, secret or token digest. Claims are shown; they are no secrets. */
 export function redactConfiguration(configuration: Configuration): Configuration {
   return {
@@ -58,5 +76,6 @@ export function redactConfiguration(configuration: Configuration): Configuration
     warehouses: mapValues(configuration.warehouses, redactWarehouse),
     users: mapValues(configuration.users, (user) => ({ ...user, verifier: hidden })),
     identity: redactIdentity(configuration.identity),
+    redis: redactRedis(configuration.redis),
   }
 }

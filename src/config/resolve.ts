@@ -8,6 +8,7 @@ import type {
   WarehouseConfiguration,
 } from "./configuration.ts"
 import type { KeyPath, Problem } from "./problems.ts"
+import { resolveRedis } from "./resolve-redis.ts"
 import type { ParsedConfiguration } from "./schema.ts"
 import { trimSecret } from "./substitute.ts"
 
@@ -254,6 +255,7 @@ export function resolveConfiguration(
         : resolver.readable(["policiesFile"], parsed.policiesFile),
     roles: Object.assign(Object.create(null), parsed.roles),
     identity: identity(resolver, parsed.identity),
+    redis: resolveRedis(resolver, parsed.redis),
   }
   return { configuration, problems: resolver.problems }
 }

@@ -1,5 +1,6 @@
 import { z } from "zod"
 import { byteCount, durationMs, durationMsMax, flag, integer, onOff } from "./fields.ts"
+import { redisSchema } from "./redis-schema.ts"
 
 /**
  * The shape of the configuration file: every key, its default and its bounds. Strict everywhere, so that a misspelt limit
@@ -408,6 +409,7 @@ export const configurationSchema = z.strictObject({
     "File with row filters, masks and denied columns (config/policies.example.yaml).",
   ).optional(),
   cache,
+  redis: redisSchema.optional(),
   sql,
   log,
   shutdown,

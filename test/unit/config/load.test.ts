@@ -88,8 +88,8 @@ describe("a configuration", () => {
     ],
     [
       "an unknown section",
-      withSection("redis: {}"),
-      "10:1: redis: unknown key; known keys: listen, control, warehouses, users, roles, identity, policiesFile, cache, sql, log, shutdown",
+      withSection("grafana: {}"),
+      "10:1: grafana: unknown key; known keys: listen, control, warehouses, users, roles, identity, policiesFile, cache, redis, sql, log, shutdown",
     ],
     [
       "a port above the last",
