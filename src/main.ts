@@ -49,7 +49,11 @@ async function start(configuration: Configuration): Promise<RunningGateway> {
     metricsPublic: configuration.control.metricsPublic,
     bodyBytesMax: configuration.control.bodyBytesMax,
     warehouses: Object.keys(configuration.warehouses),
-    invalidator: new LocalInvalidator(built.warehouses, () => Date.now()),
+    invalidator: new LocalInvalidator({
+      targets: built.warehouses,
+      tags: new Map(Object.entries(configuration.control.tags)),
+      wallMs: () => Date.now(),
+    }),
     log: log.child("control"),
     isStarted: () => isStarted,
     readiness: () => [

@@ -140,10 +140,20 @@ const control = z
             .optional(),
           sha256File: text("File that holds the SHA-256.").optional(),
           scopes: z.array(z.enum(controlScopes)).min(1, "must name at least one scope"),
+          callsPerMinuteMax: integer(60_000, "Calls a minute with this token; above it 429.", {
+            max: 1_000_000,
+          }),
         }),
       )
       .default([])
       .meta({ description: "Bearer tokens by their SHA-256; `sluice token` makes one." }),
+    tags: z
+      .record(
+        plainName,
+        z.array(text("A pattern over schema.name: * for any run, ? for one character.")).min(1),
+      )
+      .default({})
+      .meta({ description: "Names for several relations, which an invalidation may give as tag." }),
     metricsPublic: flag(false, "Serve /metrics without a token."),
     bodyBytesMax: byteCount(mebibyte, "Largest request body.", { min: 1024, max: 64 * mebibyte }),
   })

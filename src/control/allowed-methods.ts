@@ -2,6 +2,8 @@
 export const pathTable: readonly { readonly path: RegExp; readonly methods: readonly string[] }[] =
   [
     { path: /^\/(?:livez|readyz|startupz|metrics)$/, methods: ["GET", "HEAD"] },
+    { path: /^\/v1\/openapi\.json$/, methods: ["GET", "HEAD"] },
+    { path: /^\/v1\/relations$/, methods: ["GET", "HEAD"] },
     { path: /^\/v1\/status$/, methods: ["GET", "HEAD"] },
     { path: /^\/v1\/invalidations$/, methods: ["GET", "HEAD", "POST"] },
     { path: /^\/v1\/invalidations\/[^/]+$/, methods: ["GET", "HEAD"] },

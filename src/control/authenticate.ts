@@ -8,9 +8,14 @@ export type Token = {
   /** SHA-256, hexadecimal. */
   readonly sha256: string
   readonly scopes: readonly Scope[]
+  readonly callsPerMinuteMax: number
 }
 
-export type Caller = { readonly name: string; readonly scopes: ReadonlySet<Scope> }
+export type Caller = {
+  readonly name: string
+  readonly scopes: ReadonlySet<Scope>
+  readonly callsPerMinuteMax: number
+}
 
 /** token68 of RFC 9110; 512 characters are far more than any token of ours has. */
 const bearer = /^Bearer +([A-Za-z0-9\-._~+/]{1,512}={0,2})$/i
@@ -19,9 +24,9 @@ export class Authenticator {
   readonly #tokens: readonly { readonly digest: Buffer; readonly caller: Caller }[]
 
   constructor(tokens: readonly Token[]) {
-    this.#tokens = tokens.map(({ name, sha256, scopes }) => ({
+    this.#tokens = tokens.map(({ name, sha256, scopes, callsPerMinuteMax }) => ({
       digest: Buffer.from(sha256, "hex"),
-      caller: { name, scopes: new Set(scopes) },
+      caller: { name, scopes: new Set(scopes), callsPerMinuteMax },
     }))
   }
 

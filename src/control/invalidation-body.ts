@@ -56,7 +56,7 @@ class BodyReader {
 }
 
 /** Parts of the published interface that this version does not serve. Ignoring one would promise what does not happen. */
-const unsupported = new Set(["tag", "partitions", "max_stale_seconds"])
+const unsupported = new Set(["partitions", "max_stale_seconds"])
 
 const bodyFields = [
   "items",
@@ -68,7 +68,7 @@ const bodyFields = [
   "source",
   "warehouse",
 ]
-const itemKinds = ["relation", "schema", "glob"] as const
+const itemKinds = ["relation", "schema", "glob", "tag"] as const
 
 function readItem(reader: BodyReader, path: string, value: unknown): InvalidationItem | undefined {
   const fields = reader.fields(path, value, itemKinds)
@@ -76,7 +76,7 @@ function readItem(reader: BodyReader, path: string, value: unknown): Invalidatio
   const [kind, ...others] = itemKinds.filter((candidate) => fields[candidate] !== undefined)
   if (kind === undefined || others.length > 0) {
     const isServed = !Object.keys(fields).some((key) => unsupported.has(key))
-    return isServed ? reader.fault(path, "must have one of relation, schema, glob") : undefined
+    return isServed ? reader.fault(path, "must have one of relation, schema, glob, tag") : undefined
   }
   const name = reader.text(`${path}.${kind}`, fields[kind], nameLengthMax)
   if (name === undefined) return undefined
@@ -87,6 +87,8 @@ function readItem(reader: BodyReader, path: string, value: unknown): Invalidatio
       return { kind, schema: name }
     case "glob":
       return { kind, glob: name }
+    case "tag":
+      return { kind, tag: name }
     default:
       return unreachable(kind)
   }

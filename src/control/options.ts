@@ -43,4 +43,6 @@ export type ControlOptions = {
   readonly status: () => Status
   /** Wall clock, for tests. */
   readonly nowMs?: () => number
+  /** A clock that never goes back, for tests. */
+  readonly steadyMs?: () => number
 }

@@ -30,6 +30,7 @@ const answerByReason: ReadonlyMap<ErrorReason, Answer> = new Map([
   ["body_too_large", { status: 413, title: "Request body too large" }],
   ["too_many_items", { status: 413, title: "Too many items" }],
   ["unsupported_media_type", { status: 415, title: "Unsupported media type" }],
+  ["call_rate_limited", { status: 429, title: "Too many calls" }],
   ["queue_full", { status: 503, title: "Too many calls at once" }],
   ["queue_timeout", { status: 503, title: "Waited too long" }],
   ["warehouse_unreachable", { status: 503, title: "Warehouse unreachable" }],

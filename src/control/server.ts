@@ -1,12 +1,20 @@
 import { TextDecoder } from "node:util"
-import fastify, { type FastifyError, type FastifyInstance, type FastifyRequest } from "fastify"
+import fastify, {
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+} from "fastify"
 import { type ErrorReason, GatewayError, toGatewayError } from "../core/errors.ts"
 import { allowedMethods } from "./allowed-methods.ts"
 import { Authenticator, mayUse, type Scope } from "./authenticate.ts"
+import { CallBudget, tooManyCalls } from "./call-budget.ts"
 import { healthRoutes } from "./health-routes.ts"
 import { invalidationRoutes } from "./invalidation-routes.ts"
+import { openapiRoute } from "./openapi.ts"
 import type { ControlOptions } from "./options.ts"
 import { controlError, problemOf, sendProblem } from "./problem.ts"
+import { relationRoutes } from "./relation-routes.ts"
 
 declare module "fastify" {
   interface FastifyContextConfig {
@@ -39,6 +47,7 @@ const answerHeaders = {
  */
 export function createControl(options: ControlOptions): FastifyInstance {
   const authenticator = new Authenticator(options.tokens)
+  const budget = new CallBudget(options.steadyMs ?? (() => performance.now()))
   const app = fastify({
     logger: false,
     trustProxy: false,
@@ -60,7 +69,7 @@ export function createControl(options: ControlOptions): FastifyInstance {
     if (request.url.length > urlLengthMax)
       done(controlError("invalid_parameter", `the URL is longer than ${urlLengthMax}`))
     else if (request.is404) done()
-    else done(authorize(authenticator, request, (name, value) => void reply.header(name, value)))
+    else done(authorize({ authenticator, budget }, request, reply))
   })
   acceptJsonOnly(app)
   app.setNotFoundHandler((request, reply) => {
@@ -81,29 +90,36 @@ export function createControl(options: ControlOptions): FastifyInstance {
   })
   healthRoutes(app, options, authenticator)
   invalidationRoutes(app, options)
+  relationRoutes(app, options)
+  openapiRoute(app)
   return app
 }
 
 /** Before the body is read: nobody without a token makes the gateway take a megabyte. */
 function authorize(
-  authenticator: Authenticator,
+  { authenticator, budget }: { readonly authenticator: Authenticator; readonly budget: CallBudget },
   request: FastifyRequest,
-  setHeader: (name: string, value: string) => void,
+  reply: FastifyReply,
 ): GatewayError | undefined {
   const { scope } = request.routeOptions.config
   if (scope === "public") return undefined
   const caller = authenticator.callerOf(request.headers.authorization)
   if (caller === undefined) {
     const isPresented = request.headers.authorization !== undefined
-    setHeader(
+    void reply.header(
       "www-authenticate",
       `Bearer realm="sluice"${isPresented ? ', error="invalid_token"' : ""}`,
     )
     return controlError("unauthorized", "a bearer token in the Authorization header is required")
   }
   request.callerName = caller.name
+  const waitSeconds = budget.take(caller.name, caller.callsPerMinuteMax)
+  if (waitSeconds !== undefined) {
+    void reply.header("retry-after", String(waitSeconds))
+    return tooManyCalls(caller.callsPerMinuteMax)
+  }
   if (scope !== undefined && mayUse(caller, scope)) return undefined
-  setHeader(
+  void reply.header(
     "www-authenticate",
     `Bearer realm="sluice", error="insufficient_scope", scope="${scope ?? "admin"}"`,
   )

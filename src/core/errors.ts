@@ -67,6 +67,7 @@ export type ErrorReason =
   | "draining"
   | "idle_timeout"
   // control surface and configuration
+  | "call_rate_limited"
   | "invalid_configuration"
   | "malformed_body"
   | "body_too_large"

@@ -6,6 +6,8 @@ export type InvalidationItem =
   | { readonly kind: "schema"; readonly schema: string }
   /** `*` and `?` over `schema.name`; `marts.daily_*`. */
   | { readonly kind: "glob"; readonly glob: string }
+  /** A name for several patterns (`control.tags` of the configuration). */
+  | { readonly kind: "tag"; readonly tag: string }
 
 export type InvalidationRequest = {
   readonly items: readonly InvalidationItem[]
@@ -49,10 +51,26 @@ export type InvalidationOutcome = {
   }
 }
 
+/** When the data of a relation was last said to be new, and by whom. */
+export type RelationFreshness = {
+  readonly relation: RelationName
+  /** RFC 3339. */
+  readonly invalidatedAt: string
+  /** The invalidation's id. */
+  readonly id: string
+  readonly source: InvalidationRequest["source"]
+  /** Entries of this instance's memory tier that depended on it then. */
+  readonly entriesThen: number
+  /** Entries of this instance's memory tier that depend on it now. */
+  readonly entriesNow: number
+}
+
 /** What control/ needs of the pipeline. Rejects with 08006-style GatewayErrors (503) when tokens could not be made durable. */
 export interface Invalidator {
   invalidate(request: InvalidationRequest): Promise<InvalidationOutcome>
   find(id: string): InvalidationOutcome | undefined
   /** Outcomes applied at or after the time, oldest first, bounded by `limit`. */
   since(timeMs: number, limit: number): readonly InvalidationOutcome[]
+  /** The relations invalidated last, latest first, bounded by `limit`; with a name, those that it means. */
+  relations(name: string | undefined, limit: number): readonly RelationFreshness[]
 }

@@ -118,6 +118,7 @@ export const errorReasons = valuesOf<ErrorReason>({
   warehouse_protocol: true,
   draining: true,
   idle_timeout: true,
+  call_rate_limited: true,
   invalid_configuration: true,
   malformed_body: true,
   body_too_large: true,

@@ -10,13 +10,22 @@ import type {
   InvalidationOutcome,
   InvalidationRequest,
   Invalidator,
+  RelationFreshness,
 } from "../core/invalidation.ts"
 import type { RelationName } from "../core/relation.ts"
 import { catalogueRelation } from "./plan.ts"
+import { RelationFreshnessLog } from "./relation-freshness.ts"
 import type { Rooms } from "./rooms.ts"
 
 /** Outcomes kept for GET /v1/invalidations. */
 const outcomesMax = 1_000
+
+export type InvalidatorOptions = {
+  readonly targets: readonly InvalidationTarget[]
+  /** Patterns of relations by tag (`control.tags`). */
+  readonly tags: ReadonlyMap<string, readonly string[]>
+  readonly wallMs: () => number
+}
 
 export type InvalidationTarget = {
   readonly rooms: Rooms
@@ -39,10 +48,13 @@ export class LocalInvalidator implements Invalidator {
   readonly #targets: readonly InvalidationTarget[]
   readonly #outcomes = new Map<string, InvalidationOutcome>()
   readonly #wallMs: () => number
+  readonly #tags: ReadonlyMap<string, readonly string[]>
+  readonly #freshness = new RelationFreshnessLog()
   #dryRuns = 0
 
-  constructor(targets: readonly InvalidationTarget[], wallMs: () => number) {
+  constructor({ targets, tags, wallMs }: InvalidatorOptions) {
     this.#targets = targets
+    this.#tags = tags
     this.#wallMs = wallMs
   }
 
@@ -58,7 +70,7 @@ export class LocalInvalidator implements Invalidator {
     const outcome = request.isDryRun
       ? this.#dryRun(items, unmatched)
       : await this.#apply(items, unmatched, resolved)
-    if (!request.isDryRun) this.#keep(outcome)
+    if (!request.isDryRun) this.#keep(outcome, request.source)
     return outcome
   }
 
@@ -112,7 +124,31 @@ export class LocalInvalidator implements Invalidator {
     }
   }
 
-  #keep(outcome: InvalidationOutcome): void {
+  relations(name: string | undefined, limit: number): readonly RelationFreshness[] {
+    const names = name === undefined ? undefined : new Set(this.#named(name))
+    return this.#freshness.list(names, limit).map((known) => ({
+      ...known,
+      entriesNow: this.#entriesOf(known.relation),
+    }))
+  }
+
+  #named(name: string): readonly RelationName[] {
+    return this.#targets.flatMap(({ rooms }) => {
+      const snapshot = rooms.catalog.current()
+      return snapshot === undefined ? [] : resolveNames(name, snapshot, rooms.warehouse)
+    })
+  }
+
+  #entriesOf(relation: RelationName): number {
+    return this.#targets[0]?.rooms.cache.memory.countOf([relation]) ?? 0
+  }
+
+  #keep(outcome: InvalidationOutcome, source: InvalidationRequest["source"]): void {
+    const { id, appliedAt: invalidatedAt } = outcome
+    for (const { resolved, entries } of outcome.items)
+      for (const relation of resolved)
+        this.#freshness.note(relation, { invalidatedAt, id, source, entriesThen: entries })
+
     if (this.#outcomes.size >= outcomesMax) {
       const [oldest] = this.#outcomes.keys()
       if (oldest !== undefined) this.#outcomes.delete(oldest)
@@ -125,7 +161,10 @@ export class LocalInvalidator implements Invalidator {
     const dependents = new Set<RelationName>()
     for (const { target, snapshot } of resolved) {
       if (snapshot === undefined) continue
-      const direct = matches(item, snapshot, target.rooms.warehouse)
+      const direct = matches(item, snapshot, {
+        warehouse: target.rooms.warehouse,
+        tags: this.#tags,
+      })
       // An event for a view reaches the tables it shows, one for a partitioned table its partitions.
       for (const name of downward(direct, snapshot)) names.add(name)
       for (const name of dependentsOf(direct, snapshot)) dependents.add(name)
@@ -150,6 +189,8 @@ function textOf(item: InvalidationItem): string {
       return item.schema
     case "glob":
       return item.glob
+    case "tag":
+      return item.tag
     default:
       return unreachable(item)
   }
@@ -158,15 +199,21 @@ function textOf(item: InvalidationItem): string {
 function matches(
   item: InvalidationItem,
   snapshot: CatalogSnapshot,
-  warehouse: string,
+  {
+    warehouse,
+    tags,
+  }: { readonly warehouse: string; readonly tags: ReadonlyMap<string, readonly string[]> },
 ): readonly RelationName[] {
   if (item.kind === "relation") return resolveNames(item.relation, snapshot, warehouse)
   const all = [...snapshot.relations.values()]
-  const isMatch =
-    item.kind === "schema"
-      ? (relation: (typeof all)[number]) => isSameName(relation.schema, item.schema, snapshot)
-      : (relation: (typeof all)[number]) => relationMatchesGlob(item.glob, relation.name)
-  return all.filter(isMatch).map((relation) => relation.name)
+  if (item.kind === "schema")
+    return all
+      .filter((relation) => isSameName(relation.schema, item.schema, snapshot))
+      .map((relation) => relation.name)
+  const globs = item.kind === "glob" ? [item.glob] : (tags.get(item.tag) ?? [])
+  return all
+    .filter((relation) => globs.some((glob) => relationMatchesGlob(glob, relation.name)))
+    .map((relation) => relation.name)
 }
 
 function isSameName(left: string, right: string, snapshot: CatalogSnapshot): boolean {

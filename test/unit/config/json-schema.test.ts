@@ -25,6 +25,12 @@ it("the keys known at a path are those of all its variants", () => {
   deepEqual(knownKeys(["log"]), ["level", "format"])
   deepEqual(knownKeys(["warehouses", "any"]).includes("uri"), true)
   deepEqual(knownKeys(["warehouses", "any"]).includes("threads"), true)
-  deepEqual(knownKeys(["control", "tokens", 0]), ["name", "sha256", "sha256File", "scopes"])
+  deepEqual(knownKeys(["control", "tokens", 0]), [
+    "name",
+    "sha256",
+    "sha256File",
+    "scopes",
+    "callsPerMinuteMax",
+  ])
   deepEqual(knownKeys(["nowhere"]), [])
 })

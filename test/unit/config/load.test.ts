@@ -270,7 +270,7 @@ describe("the example file", () => {
     const shown = loadConfiguration(example.pathname, environment)
     const plain = parse(minimal)
     deepEqual(shown.listen, plain.listen)
-    deepEqual({ ...shown.control, tokens: [] }, plain.control)
+    deepEqual({ ...shown.control, tokens: [], tags: {} }, plain.control)
     deepEqual({ ...shown.cache, ttlClasses: [] }, plain.cache)
     deepEqual([shown.sql, shown.log, shown.shutdown], [plain.sql, plain.log, plain.shutdown])
     deepEqual(shown.warehouses["mart"]?.pool, plain.warehouses["mart"]?.pool)

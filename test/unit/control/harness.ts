@@ -6,6 +6,7 @@ import type {
   InvalidationOutcome,
   InvalidationRequest,
   Invalidator,
+  RelationFreshness,
 } from "../../../src/core/invalidation.ts"
 import { relationName } from "../../../src/core/relation.ts"
 import { createLog } from "../../../src/observe/log.ts"
@@ -22,6 +23,8 @@ export const tokens = {
 export class RecordingInvalidator implements Invalidator {
   readonly requests: InvalidationRequest[] = []
   readonly outcomes: InvalidationOutcome[] = []
+  readonly freshness: RelationFreshness[] = []
+  readonly relationCalls: { name: string | undefined; limit: number }[] = []
   readonly sinceCalls: { timeMs: number; limit: number }[] = []
   status: InvalidationOutcome["status"] = "applied"
   failure: Error | undefined
@@ -56,6 +59,11 @@ export class RecordingInvalidator implements Invalidator {
     return this.outcomes.find((outcome) => outcome.id === id)
   }
 
+  relations(name: string | undefined, limit: number): readonly RelationFreshness[] {
+    this.relationCalls.push({ name, limit })
+    return this.freshness.slice(0, limit)
+  }
+
   since(timeMs: number, limit: number): readonly InvalidationOutcome[] {
     this.sinceCalls.push({ timeMs, limit })
     return this.outcomes.slice(0, limit)
@@ -69,6 +77,7 @@ export class Harness {
   readonly app: FastifyInstance
   checks: readonly Check[] = [{ name: "listener", isOk: true }]
   isStarted = true
+  steadyMs = 0
   nowMs = Date.parse("2026-08-20T10:00:00Z")
 
   constructor(changes: Partial<ControlOptions> = {}) {
@@ -77,6 +86,7 @@ export class Harness {
         name: `the-${scope}-token`,
         sha256: hash("sha256", token, "hex"),
         scopes: [scope as keyof typeof tokens],
+        callsPerMinuteMax: 600,
       })),
       metricsPublic: false,
       bodyBytesMax: 4_096,
@@ -97,6 +107,7 @@ export class Harness {
         cache: { entries: 1, bytes: 2, bytesMax: 3, hits: 4, misses: 5 },
       }),
       nowMs: () => this.nowMs,
+      steadyMs: () => this.steadyMs,
       ...changes,
     })
   }

@@ -93,7 +93,6 @@ describe("POST /v1/invalidations", () => {
     ],
     ["a misspelt field", { ...oneItem, dryrun: true }, "dryrun", /unknown/],
     ["a misspelt item field", { items: [{ relation: "a.b", x: 1 }] }, "items[0].x", /unknown/],
-    ["tags", { items: [{ tag: "finance" }] }, "items[0].tag", /not supported yet/],
     [
       "partitions",
       { items: [{ relation: "a.b", partitions: [] }] },

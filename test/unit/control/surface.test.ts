@@ -12,6 +12,8 @@ describe("who may call what", () => {
     ["GET", "/readyz", "nobody needs a token"],
     ["GET", "/startupz", "nobody needs a token"],
     ["GET", "/metrics", "metrics"],
+    ["GET", "/v1/openapi.json", "nobody needs a token"],
+    ["GET", "/v1/relations", "read"],
     ["GET", "/v1/status", "read"],
     ["GET", "/v1/invalidations", "read"],
     ["GET", "/v1/invalidations/inv_1", "read"],
@@ -189,5 +191,55 @@ describe("health", () => {
       warehouses: [{ name: "mart", engine: "postgres", up: true }],
       cache: { entries: 1, bytes: 2, bytes_max: 3, hits: 4, misses: 5 },
     })
+  })
+})
+
+const askStatus = (harness: Harness, token: string = tokens.read) =>
+  harness.call("GET", "/v1/status", { token })
+
+describe("calls a minute", () => {
+  it("above the token's number are 429 with the seconds to wait, and later calls pass", async () => {
+    const harness = new Harness()
+    for (let call = 0; call < 600; call += 1) equal((await askStatus(harness)).status, 200)
+    const refused = await askStatus(harness)
+    equal(refused.status, 429)
+    equal(refused.headers["retry-after"], "1")
+    equal(refused.json.type, "call_rate_limited")
+    harness.steadyMs += 100
+    equal((await askStatus(harness)).status, 200)
+    equal((await askStatus(harness)).status, 429)
+  })
+
+  it("of one token leave others alone, and so do calls without a token", async () => {
+    const harness = new Harness()
+    for (let call = 0; call < 601; call += 1) await askStatus(harness)
+    equal((await askStatus(harness)).status, 429)
+    equal((await askStatus(harness, tokens.admin)).status, 200)
+    equal((await harness.call("GET", "/livez")).status, 200)
+    for (let call = 0; call < 100; call += 1) equal((await askStatus(harness, "wrong")).status, 401)
+  })
+
+  it("do not pile up while nobody calls", async () => {
+    const harness = new Harness()
+    await askStatus(harness)
+    harness.steadyMs += 3_600_000
+    for (let call = 0; call < 600; call += 1) equal((await askStatus(harness)).status, 200)
+    equal((await askStatus(harness)).status, 429)
+  })
+})
+
+describe("GET /v1/relations", () => {
+  it("passes name and limit on, and refuses what is neither", async () => {
+    const harness = new Harness()
+    const ask = (query: string) =>
+      harness.call("GET", `/v1/relations${query}`, { token: tokens.read })
+    equal((await ask("?name=marts.daily&limit=5")).status, 200)
+    equal((await ask("")).status, 200)
+    deepEqual(harness.invalidator.relationCalls, [
+      { name: "marts.daily", limit: 5 },
+      { name: undefined, limit: 100 },
+    ])
+    for (const query of ["?name=", "?limit=0", "?limit=1001", "?nam=x", "?name=a&name=b"])
+      equal((await ask(query)).status, 400, query)
   })
 })
