@@ -11,6 +11,23 @@ CREATE TABLE raw.events AS SELECT 1 AS id; CREATE VIEW marts.v_daily AS SELECT *
 
 const sha256 = (text: string) => createHash("sha256").update(text).digest("hex")
 
+type Item = { tag?: string; resolved: string[]; dependents: string[] }
+type Relation = {
+  relation: string
+  invalidation: string
+  invalidated_at: string
+  source: unknown
+  entries_then: number
+  entries_now: number
+}
+type Json = {
+  id: string
+  type: string
+  items: readonly [Item, ...Item[]]
+  unmatched: readonly string[]
+  relations: readonly [Relation, ...Relation[]]
+}
+
 /** The control interface as an orchestrator and a dashboard use it, over a real warehouse. */
 describe("invalidations over HTTP", () => {
   let server: TestPostgres
@@ -22,7 +39,11 @@ describe("invalidations over HTTP", () => {
       headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
       ...(body === undefined ? {} : { method: "POST", body: JSON.stringify(body) }),
     })
-    return { status: response.status, headers: response.headers, json: await response.json() }
+    return {
+      status: response.status,
+      headers: response.headers,
+      json: (await response.json()) as Json,
+    }
   }
   const outcome = async (sql: string) => {
     await client.query(sql)
@@ -104,7 +125,7 @@ control:
     await call("/v1/invalidations", { items: [{ relation: "marts.weekly" }], dry_run: true })
     const { json } = await call("/v1/relations")
     equal(json.relations[0].relation, "raw.events")
-    ok(!json.relations.some(({ relation }: { relation: string }) => relation === "marts.weekly"))
+    ok(!json.relations.some(({ relation }) => relation === "marts.weekly"))
     deepEqual((await call("/v1/relations?name=marts.weekly")).json.relations, [])
   })
 
