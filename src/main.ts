@@ -1,9 +1,11 @@
 import { readFileSync } from "node:fs"
 import { buildIdentity } from "./cli/build-identity.ts"
 import { type Built, buildRooms } from "./cli/build-rooms.ts"
+import type { PolicyReload } from "./cli/policies.ts"
 import { makeProgram } from "./cli/program.ts"
 import type { RunningGateway } from "./cli/running-gateway.ts"
 import type { Configuration } from "./config/configuration.ts"
+import type { Reload } from "./control/options.ts"
 import { createControl } from "./control/server.ts"
 import { GatewayError } from "./core/errors.ts"
 import { SqlState } from "./core/sql-state.ts"
@@ -41,6 +43,10 @@ async function start(configuration: Configuration): Promise<RunningGateway> {
   await Promise.allSettled(built.warehouses.map(({ rooms }) => rooms.catalog.refreshNow()))
 
   const tls = makeTls(configuration, metrics, log)
+  const reload = (): PolicyReload => {
+    tls?.credentials.reload()
+    return built.policies.reload()
+  }
   const listener = makeListener(configuration, { built, metrics, log, tls })
   let isDraining = false
   let isStarted = false
@@ -65,6 +71,7 @@ async function start(configuration: Configuration): Promise<RunningGateway> {
       })),
     ],
     metrics,
+    reload: () => reloadOf(reload()),
     status: () => ({
       version,
       startedAtMs,
@@ -109,10 +116,7 @@ async function start(configuration: Configuration): Promise<RunningGateway> {
   return {
     postgresPort,
     controlPort,
-    reload: () => {
-      tls?.credentials.reload()
-      built.policies.reload()
-    },
+    reload: () => void reload(),
     warmCatalogues: async () => {
       await Promise.allSettled(built.warehouses.map(async ({ shadow }) => shadow?.warm()))
     },
@@ -121,6 +125,12 @@ async function start(configuration: Configuration): Promise<RunningGateway> {
       return closing
     },
   }
+}
+
+function reloadOf(reload: PolicyReload): Reload {
+  if (reload.kind !== "failed") return reload
+  const { message, detail } = reload.error
+  return { kind: "failed", message, problems: detail?.split("\n") ?? [] }
 }
 
 async function openPorts(
@@ -269,10 +279,13 @@ function makeListener(
 
 /** Figures that are read at scrape time, so that no room has to know of metrics. */
 function registerSources(metrics: Metrics, built: Built, listener: Listener): void {
-  const { cache, policies, skippedFills, tokens, warehouses } = built
+  const { cache, policies, policyWatch, skippedFills, tokens, warehouses } = built
   metrics.source("policy_reloads_total", () =>
     Object.entries(policies.counts).map(([result, value]) => ({ labels: [result], value })),
   )
+  metrics.source("policy_unmatched_relations", () => [
+    { labels: [], value: policyWatch.unmatchedRelations },
+  ])
   metrics.source("client_connections", () => [
     { labels: ["login"], value: listener.counts.logins },
     { labels: ["closing"], value: listener.counts.closing },

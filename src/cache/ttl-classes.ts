@@ -31,6 +31,14 @@ export class TtlClasses {
     return leastMs === Number.POSITIVE_INFINITY ? this.#defaultTtlMs : leastMs
   }
 
+  /** Pattern of the class that decides `ttlMs`; undefined when the default does. */
+  decidingPattern(relations: readonly RelationName[]): string | undefined {
+    const leastMs = this.ttlMs(relations)
+    const deciding = relations.find((relation) => this.#ttlOf(relation) === leastMs)
+    if (deciding === undefined) return undefined
+    return this.#classes.find(({ pattern }) => relationMatchesGlob(pattern, deciding))?.pattern
+  }
+
   #ttlOf(relation: RelationName): number {
     const known = this.#memo.get(relation)
     if (known !== undefined) return known

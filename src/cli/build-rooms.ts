@@ -22,6 +22,7 @@ import { PostgresAdapter } from "../warehouse/postgres/adapter.ts"
 import type { Warehouse } from "../warehouse/warehouse.ts"
 import { commandComplete } from "../wire/backend-messages.ts"
 import { PolicySource } from "./policies.ts"
+import { PolicyWatch } from "./policy-watch.ts"
 
 /** Followers, flights and fills that one process may have under way; far above what its pools can run. */
 const flightsMax = 10_000
@@ -53,6 +54,7 @@ export type Built = {
   readonly tokens: MemoryTokenStore
   readonly skippedFills: ReadonlyMap<FillSkipReason, number>
   readonly policies: PolicySource
+  readonly policyWatch: PolicyWatch
   close(): Promise<void>
 }
 
@@ -102,8 +104,9 @@ export async function buildRooms(
   })
   const policies = new PolicySource(configuration, log.child("policies"))
   const shared = { statements, tokens, ttl, cache, nowMs, policy: () => policies.current }
+  const watch = new PolicyWatch(Object.keys(configuration.warehouses), log.child("policies"))
   const warehouses = Object.entries(configuration.warehouses).map(([name, warehouse]) =>
-    buildWarehouse(name, { configuration, warehouse, log, events, shared }),
+    buildWarehouse(name, { configuration, warehouse, log, events, shared, watch }),
   )
   // What the catalogue had to know for the policies before may not do for these.
   policies.onChanged(() => {
@@ -125,6 +128,7 @@ export async function buildRooms(
     tokens,
     skippedFills,
     policies,
+    policyWatch: watch,
     close: async () => {
       policies.close()
       for (const built of warehouses) built.rooms.catalog.close()
@@ -167,6 +171,7 @@ function buildWarehouse(
     readonly log: Log
     readonly events: BuildEvents
     readonly shared: SharedRooms
+    readonly watch: PolicyWatch
   },
 ): BuiltWarehouse {
   const { configuration, warehouse: settings, shared } = parts
@@ -187,8 +192,11 @@ function buildWarehouse(
     load: async (signal) => {
       const { lease } = await router.lease({ signal })
       using held = lease
-      const interest = shared.policy().relations?.interest ?? []
-      return await warehouse.readCatalog(held.connection, signal, interest)
+      const policies = shared.policy().relations
+      const interest = policies?.interest ?? []
+      const snapshot = await warehouse.readCatalog(held.connection, signal, interest)
+      parts.watch.catalogRead(name, snapshot, policies)
+      return snapshot
     },
     refreshMs: settings.catalogRefreshMs,
     minIntervalMs: 1_000,

@@ -26,9 +26,9 @@ export async function checkConfigCommand(
   try {
     const configuration = loadConfiguration(options.path, options.environment)
     await loadParser()
-    const policies = loadPolicies(configuration)
-    if (policies !== undefined)
-      terminal.messages.write(`policies for ${policies.relations.length} relations\n`)
+    const loaded = loadPolicies(configuration)
+    if (loaded !== undefined)
+      terminal.messages.write(`policies for ${loaded.policies.relations.length} relations\n`)
     const identity = buildIdentity(configuration, createLog({ level: "error", format: "pretty" }))
     for (const { kid, algorithm } of identity?.keys() ?? [])
       terminal.messages.write(`identity key ${kid ?? "without kid"}: ${algorithm}\n`)

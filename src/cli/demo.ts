@@ -4,8 +4,10 @@ import { join, resolve } from "node:path"
 import { parseConfiguration } from "../config/load.ts"
 import { makeVerifier } from "../wire/scram.ts"
 import { buildDemoMart, demoQueries, demoRelation } from "./demo-mart.ts"
+import { demoPolicyQuery, demoTenantId, keepDemoPolicies } from "./demo-policies.ts"
 import { writeReadyFile } from "./ready-file.ts"
 import type { StartGateway } from "./running-gateway.ts"
+import { shownPath } from "./shown-path.ts"
 import type { Terminal } from "./terminal.ts"
 import { makeToken } from "./token.ts"
 import { untilSignal } from "./until-signal.ts"
@@ -19,7 +21,10 @@ export type DemoOptions = {
 }
 
 const user = "demo"
+/** Sees one tenant's rows, and e-mail addresses masked. */
+const tenantUser = "ann"
 const database = "demo"
+const policiesName = "demo-policies.yaml"
 
 /**
  * `sluice demo`: the gateway over an embedded DuckDB with a generated retail mart. Data and credentials are made at the
@@ -34,19 +39,30 @@ export async function demoCommand(
   const folder = resolve(options.dataDir)
   const file = join(folder, "demo.duckdb")
   if (options.reset)
-    for (const name of ["demo.duckdb", "demo.duckdb.wal", "demo-credentials.json"])
+    for (const name of ["demo.duckdb", "demo.duckdb.wal", "demo-credentials.json", policiesName])
       rmSync(join(folder, name), { force: true })
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   if (!existsSync(file)) await build(file, terminal)
+  keepDemoPolicies(join(folder, policiesName))
   const credentials = loadCredentials(join(folder, "demo-credentials.json"))
   const configuration = parseConfiguration(await demoConfiguration(options, file, credentials), {
     environment: {},
     fileName: join(folder, "demo.yaml"),
   })
   const gateway = await start(configuration)
-  const postgres = `postgresql://${user}:${credentials.password}@127.0.0.1:${gateway.postgresPort}/${database}`
+  const address = `${credentials.password}@127.0.0.1:${gateway.postgresPort}/${database}`
+  const postgres = `postgresql://${user}:${address}`
+  const tenant = `postgresql://${tenantUser}:${address}`
   const control = `http://127.0.0.1:${gateway.controlPort}`
-  terminal.output.write(welcome({ postgres, control, token: credentials.token }))
+  terminal.output.write(
+    welcome({
+      postgres,
+      tenant,
+      policies: shownPath(join(folder, policiesName)),
+      control,
+      token: credentials.token,
+    }),
+  )
   if (options.readyFile !== undefined)
     writeReadyFile(options.readyFile, {
       postgres,
@@ -95,6 +111,7 @@ async function demoConfiguration(
   file: string,
   credentials: Credentials,
 ): Promise<string> {
+  const verifier = await makeVerifier(credentials.password)
   return JSON.stringify({
     listen: { host: "127.0.0.1", port: options.port },
     control: {
@@ -105,14 +122,23 @@ async function demoConfiguration(
       ],
     },
     warehouses: { [database]: { engine: "duckdb", path: file, mode: "burst" } },
-    roles: { analyst: { relations: { allow: ["*"] } } },
-    users: { [user]: { verifier: await makeVerifier(credentials.password), roles: ["analyst"] } },
+    policiesFile: policiesName,
+    roles: {
+      analyst: { relations: { allow: ["*"] } },
+      tenant: { relations: { allow: ["retail.*", "marts.*"] } },
+    },
+    users: {
+      [user]: { verifier, roles: ["analyst"] },
+      [tenantUser]: { verifier, roles: ["tenant"], claims: { tenant_id: demoTenantId } },
+    },
     log: { level: "warn", format: "pretty" },
   })
 }
 
 function welcome(running: {
   readonly postgres: string
+  readonly tenant: string
+  readonly policies: string
   readonly control: string
   readonly token: string
 }): string {
@@ -146,6 +172,11 @@ answer is fresh:
   curl -sS -X POST ${running.control}/v1/invalidations \\
     -H 'Authorization: Bearer ${running.token}' -H 'Content-Type: application/json' \\
     -d '{"items":[{"relation":"${demoRelation}"}]}'
+
+Row-level security: ${tenantUser} sees one tenant's rows, with e-mail addresses masked. Ask as both users, and change the rules in
+${running.policies} while this runs:
+
+  psql "${running.tenant}" -c "${demoPolicyQuery}"
 
 Ctrl-C ends it.
 `

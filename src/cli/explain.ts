@@ -1,19 +1,15 @@
 import { loadConfiguration } from "../config/load.ts"
 import { GatewayError } from "../core/errors.ts"
-import { noParameters } from "../core/parameters.ts"
 import { SqlState } from "../core/sql-state.ts"
-import { createLog } from "../observe/log.ts"
-import { AbortScope } from "../pipeline/abort-scope.ts"
-import { statementsOf } from "../pipeline/answer.ts"
-import { type Explanation, explain, onlyOne } from "../pipeline/explain.ts"
-import { settingRule, valuesOfText } from "../session/setting-table.ts"
-import { SessionSettings } from "../session/settings.ts"
-import { buildRooms } from "./build-rooms.ts"
+import { type Explanation, explain } from "../pipeline/explain.ts"
 import type { Terminal } from "./terminal.ts"
+import { Workbench } from "./workbench.ts"
 
 export type ExplainOptions = {
   readonly config: string
   readonly user?: string
+  /** Names of roles in place of the user's own, separated by commas. */
+  readonly roles?: string
   readonly database?: string
   readonly searchPath?: string
   /** JSON object in place of the user's own claims. */
@@ -22,8 +18,8 @@ export type ExplainOptions = {
 }
 
 /**
- * `sluice explain`: what the gateway would do with one statement of one user: relations, limits, cacheable or why not, key,
- * and the SQL that would run. Connects to the warehouse for its catalogue; runs nothing. Gives the exit code: 0 allowed, 1
+ * `sluice explain`: what the gateway would do with one statement of one user: relations, policies, limits, cacheable or why not,
+ * key, and the SQL that would run. Connects to the warehouse for its catalogue; runs nothing. Gives the exit code: 0 allowed, 1
  * refused.
  */
 export async function explainCommand(
@@ -32,54 +28,26 @@ export async function explainCommand(
   terminal: Terminal,
 ): Promise<number> {
   const configuration = loadConfiguration(options.config, process.env)
-  const user = options.user ?? Object.keys(configuration.users)[0] ?? ""
-  const record = configuration.users[user]
-  if (record === undefined) throw notConfigured("user", user)
-  const built = await buildRooms(configuration, createLog({ level: "error", format: "pretty" }))
+  const claims = claimsOf(options.claims)
+  const roles = options.roles?.split(",").map((role) => role.trim())
+  const isNobody = options.user === undefined && roles === undefined
+  const user = isNobody ? Object.keys(configuration.users)[0] : options.user
+  const workbench = await Workbench.open(configuration)
   try {
-    const database = options.database ?? [...built.routes.keys()][0] ?? ""
-    const route = built.routes.get(database)
-    if (route === undefined) throw notConfigured("database", database)
-    const { rooms } = route
-    await rooms.catalog.refreshNow()
-    const settings = new SessionSettings(route.defaults(), user, route.rooms.mayHaveSchema)
-    const searchPath = settingRule("search_path")
-    if (options.searchPath !== undefined && searchPath !== undefined) {
-      const values = valuesOfText(searchPath, options.searchPath)
-      settings.set(searchPath, searchPath.canonical(values, settings.view), false)
-    }
-    const explanation = await explain(
-      {
-        statement: onlyOne(await statementsOf(sql, rooms)),
-        parseMs: 0,
-        parameters: noParameters,
-        resultFormats: [],
-        protocol: "simple",
-        identity: { user, roles: record.roles, claims: claimsOf(options.claims) ?? record.claims },
-        database,
-        settings: settings.view,
-        caching: "on",
-        statementTimeoutMs: 0,
-        transaction: undefined,
-        abort: new AbortScope(),
-      },
-      rooms,
+    const { database, searchPath } = options
+    const question = await workbench.question(
+      sql,
+      { user, roles, claims },
+      { database, searchPath },
     )
+    const explanation = await explain(question, await workbench.rooms(database))
     terminal.output.write(
-      options.json ? `${JSON.stringify(explanation, null, 2)}\n` : asText(explanation),
+      options.json ? `${JSON.stringify(explanation, null, 2)}\n` : explanationText(explanation),
     )
     return explanation.verdict === "allowed" ? 0 : 1
   } finally {
-    await built.close()
+    await workbench.close()
   }
-}
-
-function notConfigured(what: string, name: string): GatewayError {
-  return new GatewayError({
-    sqlState: SqlState.InvalidParameterValue,
-    reason: "invalid_configuration",
-    message: `${what} "${name}" is not in the configuration`,
-  })
 }
 
 function claimsOf(text: string | undefined): Readonly<Record<string, unknown>> | undefined {
@@ -99,18 +67,41 @@ function claimsOf(text: string | undefined): Readonly<Record<string, unknown>> |
   })
 }
 
-function asText(explanation: Explanation): string {
-  const { rowLimit, statementTimeoutMs, ttlMs, reason, cacheable } = explanation
+const labelChars = 20
+
+function explanationText(explanation: Explanation): string {
+  const { identity, refusal } = explanation
+  const claims =
+    Object.keys(identity.claims).length === 0 ? "none" : JSON.stringify(identity.claims)
   const rows: readonly (readonly [string, string])[] = [
+    ["user", identity.user],
+    ["roles", identity.roles.join(", ") || "none"],
+    ["claims", claims],
     ["statement", explanation.statement],
-    ["verdict", explanation.refusal ?? explanation.verdict],
+    ["verdict", explanation.verdict],
+    ...(refusal === undefined
+      ? []
+      : ([
+          ["refusal", `${refusal.sqlState} ${refusal.reason}: ${refusal.message}`],
+          ["hint", refusal.hint ?? "none"],
+        ] as const)),
     ["relations", explanation.relations.join(", ") || "none"],
     ["policies", explanation.policies.join("; ") || "none"],
+    ...(refusal === undefined ? whenAllowed(explanation) : []),
+  ]
+  return rows.map(([name, value]) => `${name.padEnd(labelChars)}${value}\n`).join("")
+}
+
+function whenAllowed(explanation: Explanation): readonly (readonly [string, string])[] {
+  const { rowLimit, statementTimeoutMs, ttlMs, ttlClass, reason, cacheable } = explanation
+  return [
     ["row limit", rowLimit === undefined ? "none" : String(rowLimit)],
     ["time-out", statementTimeoutMs === 0 ? "none" : `${statementTimeoutMs} ms`],
-    ["cacheable", cacheable ? `yes, for ${ttlMs} ms at most` : `no: ${reason ?? "refused"}`],
+    ["cacheable", cacheable ? "yes" : `no: ${reason ?? "refused"}`],
+    ["TTL class", `${ttlClass}, ${ttlMs} ms at most`],
     ["key", explanation.key ?? "none"],
+    ["key scope", explanation.keyScope ?? "none"],
+    ["route", explanation.route ?? "none"],
     ["SQL that would run", explanation.sql ?? "none"],
   ]
-  return rows.map(([name, value]) => `${name.padEnd(20)}${value}\n`).join("")
 }

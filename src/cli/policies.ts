@@ -1,33 +1,59 @@
 import { type Stats, statSync } from "node:fs"
 import type { Configuration } from "../config/configuration.ts"
-import { invalidPolicies, readPoliciesFile } from "../config/policies-file.ts"
-import { GatewayError } from "../core/errors.ts"
+import {
+  invalidPolicies,
+  type PoliciesFile,
+  readInlinePolicies,
+  readPoliciesFile,
+} from "../config/policies-file.ts"
+import { type GatewayError, toGatewayError } from "../core/errors.ts"
 import type { Log } from "../observe/log.ts"
 import { compilePolicies } from "../policy/compile.ts"
 import { Policy } from "../policy/policy.ts"
 import type { RelationPolicies } from "../policy/relation-policy.ts"
+import type { RolePolicy } from "../policy/rules.ts"
 
-/** How often the policies file is looked at. A changed file holds within this and the time one reading of the catalogue takes. */
+/** How often the policies are looked at. Changed ones hold within this and the time one reading of the catalogue takes. */
 const pollMs = 2_000
 
+/** Policies that may come into force, and the file that they stand in. */
+export type LoadedPolicies = { readonly file: PoliciesFile; readonly policies: RelationPolicies }
+
 /**
- * Reads and compiles the policies file of a configuration; undefined when it names none. Throws `invalid_configuration` with
- * path and line for each problem. The parser must be loaded.
+ * Reads and compiles the policies of a configuration, from their own file or the configuration's; undefined when it has none.
+ * Throws `invalid_configuration` with path and line for each problem. The parser must be loaded.
  */
-export function loadPolicies(configuration: Configuration): RelationPolicies | undefined {
-  const { policiesFile, roles } = configuration
-  if (policiesFile === undefined) return undefined
-  const file = readPoliciesFile(policiesFile)
-  const { policies, problems } = compilePolicies(file.policies, Object.keys(roles))
-  if (problems.length > 0) throw invalidPolicies(file, problems)
-  return policies
+export function loadPolicies(configuration: Configuration): LoadedPolicies | undefined {
+  const { policiesFile, inlinePolicies } = configuration
+  const file = policiesFile === undefined ? inlinePolicies : readPoliciesFile(policiesFile)
+  return file === undefined ? undefined : compiled(file, configuration)
 }
 
-/** The policy in force. A file that has a fault leaves the one before it in force. */
+/** As {@link loadPolicies}, with what stands in the configuration's file by now. */
+function reloadPolicies(configuration: Configuration): LoadedPolicies | undefined {
+  const { inlinePolicies } = configuration
+  if (inlinePolicies === undefined) return loadPolicies(configuration)
+  return compiled(readInlinePolicies(inlinePolicies.path, process.env), configuration)
+}
+
+function compiled(file: PoliciesFile, { roles }: Configuration): LoadedPolicies {
+  const { policies, problems } = compilePolicies(file.policies, Object.keys(roles))
+  if (problems.length > 0) throw invalidPolicies(file, problems)
+  return { file, policies }
+}
+
+/** What reading the policies again came to. `none`: the configuration has no policies. */
+export type PolicyReload =
+  | { readonly kind: "none" }
+  | { readonly kind: "unchanged" | "changed"; readonly version: string; readonly relations: number }
+  | { readonly kind: "failed"; readonly error: GatewayError }
+
+/** The policy in force. Policies that have a fault leave those before them in force. */
 export class PolicySource {
   readonly counts = { ok: 0, failed: 0 }
   readonly #configuration: Configuration
   readonly #log: Log
+  readonly #path: string | undefined
   readonly #timer: NodeJS.Timeout | undefined
   #current: Policy
   #seen: string
@@ -37,11 +63,11 @@ export class PolicySource {
   constructor(configuration: Configuration, log: Log) {
     this.#configuration = configuration
     this.#log = log
+    this.#path = configuration.policiesFile ?? configuration.inlinePolicies?.path
     // Before the file is read: a change that comes between is then seen by the first look.
     this.#seen = this.#signature()
-    this.#current = policyOf(configuration, loadPolicies(configuration))
-    if (configuration.policiesFile !== undefined)
-      this.#timer = setInterval(() => this.#poll(), pollMs).unref()
+    this.#current = policyOf(configuration, loadPolicies(configuration)?.policies)
+    if (this.#path !== undefined) this.#timer = setInterval(() => this.#poll(), pollMs).unref()
   }
 
   get current(): Policy {
@@ -53,26 +79,30 @@ export class PolicySource {
     this.#onChanged = listener
   }
 
-  /** Reads the file now, changed or not. */
-  reload(): void {
-    if (this.#configuration.policiesFile === undefined) return
+  /** Reads the policies now, changed or not. */
+  reload(): PolicyReload {
+    if (this.#path === undefined) return { kind: "none" }
     let policies: RelationPolicies | undefined
     try {
-      policies = loadPolicies(this.#configuration)
-    } catch (error) {
+      policies = reloadPolicies(this.#configuration)?.policies
+    } catch (thrown) {
+      const error = toGatewayError(thrown)
       this.counts.failed += 1
-      const problems = error instanceof GatewayError ? error.detail : undefined
       this.#log.error("cannot use the new policies; the old ones stay in force", {
         error,
-        problems,
+        problems: error.detail,
       })
-      return
+      return { kind: "failed", error }
     }
     this.counts.ok += 1
-    if (policies?.version === this.#current.relations?.version) return
+    const version = (policies?.version ?? "").slice(0, 12)
+    const relations = policies?.relations.length ?? 0
+    if (policies?.version === this.#current.relations?.version)
+      return { kind: "unchanged", version, relations }
     this.#current = policyOf(this.#configuration, policies)
     this.#onChanged()
-    this.#log.info("read the policies again", { version: policies?.version.slice(0, 12) })
+    this.#log.info("read the policies again", { version })
+    return { kind: "changed", version, relations }
   }
 
   close(): void {
@@ -87,10 +117,7 @@ export class PolicySource {
   }
 
   #signature(): string {
-    const { policiesFile } = this.#configuration
-    return policiesFile === undefined
-      ? ""
-      : shown(statSync(policiesFile, { throwIfNoEntry: false }))
+    return this.#path === undefined ? "" : shown(statSync(this.#path, { throwIfNoEntry: false }))
   }
 }
 
@@ -99,16 +126,17 @@ function shown(found: Stats | undefined): string {
 }
 
 function policyOf(configuration: Configuration, relations: RelationPolicies | undefined): Policy {
-  return new Policy(
-    Object.entries(configuration.roles).map(([name, role]) => ({
-      name,
-      relations: role.relations,
-      rowLimit: role.rowLimit === 0 ? undefined : role.rowLimit,
-      onExceed: role.onExceed,
-      statementTimeoutMs: role.statementTimeoutMs,
-      mayCache: role.cache === "on",
-      mayWrite: role.write,
-    })),
-    relations,
-  )
+  return new Policy(rolePolicies(configuration), relations)
+}
+
+export function rolePolicies({ roles }: Configuration): readonly RolePolicy[] {
+  return Object.entries(roles).map(([name, role]) => ({
+    name,
+    relations: role.relations,
+    rowLimit: role.rowLimit === 0 ? undefined : role.rowLimit,
+    onExceed: role.onExceed,
+    statementTimeoutMs: role.statementTimeoutMs,
+    mayCache: role.cache === "on",
+    mayWrite: role.write,
+  }))
 }

@@ -1,10 +1,12 @@
-import { Command, InvalidArgumentError } from "commander"
+import { Command, InvalidArgumentError, Option } from "commander"
 import { GatewayError } from "../core/errors.ts"
 import { checkConfigCommand, describeConfigurationError } from "./check-config.ts"
 import { demoCommand } from "./demo.ts"
 import { demoLoadCommand } from "./demo-load.ts"
 import { explainCommand } from "./explain.ts"
 import { identityCheckCommand } from "./identity-check.ts"
+import { policyLintCommand } from "./policy-lint.ts"
+import { policyTestCommand } from "./policy-test.ts"
 import type { StartGateway } from "./running-gateway.ts"
 import { serveCommand } from "./serve.ts"
 import { processTerminal } from "./terminal.ts"
@@ -67,6 +69,7 @@ export function makeProgram(start: StartGateway, version: string): Command {
     .argument("<sql>")
     .requiredOption("--config <file>", "configuration file")
     .option("--user <name>", "the user who asks; default: the first one configured")
+    .option("--roles <names>", "roles in place of the user's own, separated by commas")
     .option("--database <name>", "the database asked; default: the first one configured")
     .option("--claims <json>", "claims in place of the user's own, as a JSON object")
     .option("--search-path <list>", "the session's search_path")
@@ -74,6 +77,28 @@ export function makeProgram(start: StartGateway, version: string): Command {
     .action(async (sql: string, options) =>
       guarded(() => explainCommand(sql, options, processTerminal)),
     )
+  const policy = program.command("policy").description("prove and check row and column policies")
+  policy
+    .command("test")
+    .description("ask the warehouse as the readers that files of expectations name, and compare")
+    .argument("[files...]", "files of expectations; default: *.tests.yaml beside the policies")
+    .requiredOption("--config <file>", "configuration file")
+    .option("--json", "print JSON", false)
+    .action(async (files: string[], options) =>
+      guarded(() => policyTestCommand({ ...options, files }, processTerminal)),
+    )
+  policy
+    .command("lint")
+    .description("find policies that do not do what they seem to say")
+    .requiredOption("--config <file>", "configuration file")
+    .option("--offline", "ask no warehouse", false)
+    .addOption(
+      new Option("--fail-on <level>", "least level that makes the exit code 1")
+        .choices(["error", "warning", "info"])
+        .default("error"),
+    )
+    .option("--json", "print JSON", false)
+    .action(async (options) => guarded(() => policyLintCommand(options, processTerminal)))
   program
     .command("identity-check")
     .description("show what the gateway makes of an identity token read from standard input")

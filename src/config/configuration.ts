@@ -1,4 +1,5 @@
 import type { RedisSettings } from "../core/redis.ts"
+import type { PoliciesFile } from "./policies-file.ts"
 import type { ParsedConfiguration } from "./schema.ts"
 
 type DeepReadonly<T> = T extends (infer Item)[]
@@ -72,11 +73,13 @@ export type ControlToken = DeepReadonly<
 export type Configuration = DeepReadonly<
   Omit<
     ParsedConfiguration,
-    "warehouses" | "users" | "control" | "identity" | "policiesFile" | "redis"
+    "warehouses" | "users" | "control" | "identity" | "policiesFile" | "policies" | "redis"
   >
 > & {
-  /** Absolute; undefined: no row or column policies. */
+  /** Absolute; undefined: row and column policies stand in `inlinePolicies`, or there are none. */
   readonly policiesFile: string | undefined
+  /** The section `policies` of the configuration itself; never together with `policiesFile`. */
+  readonly inlinePolicies: PoliciesFile | undefined
   /** undefined: no tokens are accepted. */
   readonly identity: IdentityConfiguration | undefined
   /** undefined: this instance is the only one. */

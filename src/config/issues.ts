@@ -45,7 +45,7 @@ export function valueAt(data: unknown, path: KeyPath): unknown {
   return value
 }
 
-function messageFor(issue: Issue, value: unknown): string {
+function messageFor(issue: Issue, value: unknown, file: PublishedFile): string {
   if (issue.code === "invalid_type") {
     if (value === undefined || value === null) return "is required"
     return issue.message.startsWith("Invalid input")
@@ -59,7 +59,13 @@ function messageFor(issue: Issue, value: unknown): string {
     return near === undefined ? expected : `${expected}; did you mean "${near}"?`
   }
   if (issue.code === "invalid_key") return issue.issues[0]?.message ?? issue.message
-  if (issue.code === "invalid_union") return "must be one of postgres, duckdb"
+  if (issue.code === "invalid_union") {
+    const isOwn = !issue.message.startsWith("Invalid")
+    if (isOwn) return issue.message
+    return file === "configuration"
+      ? "must be one of postgres, duckdb"
+      : "is not of a form that fits here"
+  }
   return issue.message
 }
 
@@ -77,6 +83,6 @@ export function problemsOf(
     const path = issue.path.map(pathStep)
     if (issue.code === "unrecognized_keys")
       return issue.keys.map((key) => unknownKey(path, key, file))
-    return [{ path, message: messageFor(issue, valueAt(data, path)) }]
+    return [{ path, message: messageFor(issue, valueAt(data, path), file) }]
   })
 }

@@ -1,5 +1,6 @@
 import { z } from "zod"
 import { policiesSchema } from "./policies-schema.ts"
+import { policyTestsSchema } from "./policy-tests-schema.ts"
 import { configurationSchema } from "./schema.ts"
 
 export type JsonSchema = { readonly [key: string]: unknown }
@@ -32,11 +33,12 @@ function allowPlaceholders(schema: unknown): unknown {
 }
 
 /** The files that people write, each with a schema for editors. */
-export type PublishedFile = "configuration" | "policies"
+export type PublishedFile = "configuration" | "policies" | "policy-tests"
 
 const published = {
   configuration: { schema: configurationSchema, title: "Sluice configuration" },
   policies: { schema: policiesSchema, title: "Sluice policies" },
+  "policy-tests": { schema: policyTestsSchema, title: "Sluice policy tests" },
 } as const
 
 /** JSON Schema (draft 2020-12) of a file, for editors; `config/*.schema.json` are their texts. */

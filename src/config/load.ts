@@ -4,6 +4,7 @@ import type { z } from "zod"
 import { checkConfiguration } from "./check.ts"
 import type { Configuration } from "./configuration.ts"
 import { pathStep, problemsOf, valueAt } from "./issues.ts"
+import { inlineSection } from "./policies-file.ts"
 import { configurationError, invalidConfiguration, type Problem } from "./problems.ts"
 import { resolveConfiguration } from "./resolve.ts"
 import { configurationSchema } from "./schema.ts"
@@ -45,7 +46,16 @@ export function parseConfiguration(text: string, options: LoadOptions): Configur
   }
   let configuration: Configuration | undefined
   if (parsed.success) {
-    const resolved = resolveConfiguration(parsed.data, { baseDirectory, readFile })
+    const resolved = resolveConfiguration(parsed.data, {
+      baseDirectory,
+      readFile,
+      inlinePolicies: (policies) => ({
+        path: resolve(fileName),
+        section: inlineSection,
+        policies,
+        positionOf: source.positionOf,
+      }),
+    })
     configuration = resolved.configuration
     problems.push(...resolved.problems, ...checkConfiguration(configuration))
   }

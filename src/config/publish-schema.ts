@@ -10,3 +10,7 @@ writeFileSync(
   new URL("../../config/policies.schema.json", import.meta.url),
   jsonSchemaText("policies"),
 )
+writeFileSync(
+  new URL("../../config/policy-tests.schema.json", import.meta.url),
+  jsonSchemaText("policy-tests"),
+)

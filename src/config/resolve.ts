@@ -7,6 +7,8 @@ import type {
   UserConfiguration,
   WarehouseConfiguration,
 } from "./configuration.ts"
+import type { PoliciesFile } from "./policies-file.ts"
+import type { ParsedPolicies } from "./policies-schema.ts"
 import type { KeyPath, Problem } from "./problems.ts"
 import { resolveRedis } from "./resolve-redis.ts"
 import type { ParsedConfiguration } from "./schema.ts"
@@ -16,6 +18,8 @@ export type ResolveOptions = {
   /** Relative paths in the file start here: the file's own folder. */
   readonly baseDirectory: string
   readonly readFile: (path: string) => string
+  /** The section `policies` with its way back to lines. */
+  readonly inlinePolicies: (policies: ParsedPolicies) => PoliciesFile
 }
 
 /** Collects secrets from their files and problems by their path. Values are never part of a message. */
@@ -227,10 +231,13 @@ export function resolveConfiguration(
   options: ResolveOptions,
 ): { readonly configuration: Configuration; readonly problems: readonly Problem[] } {
   const resolver = new Resolver(options)
+  const { policies, ...sections } = parsed
+  if (policies !== undefined && parsed.policiesFile !== undefined)
+    resolver.report(["policies"], "does not go together with policiesFile")
   const { tls, loginSecret: inline, loginSecretFile: file, ...listen } = parsed.listen
   const loginSecret = resolver.secret(["listen"], "loginSecret", { inline, file })
   const configuration: Configuration = {
-    ...parsed,
+    ...sections,
     listen: {
       ...listen,
       ...(loginSecret === undefined ? {} : { loginSecret }),
@@ -253,6 +260,7 @@ export function resolveConfiguration(
       parsed.policiesFile === undefined
         ? undefined
         : resolver.readable(["policiesFile"], parsed.policiesFile),
+    inlinePolicies: policies === undefined ? undefined : options.inlinePolicies(policies),
     roles: Object.assign(Object.create(null), parsed.roles),
     identity: identity(resolver, parsed.identity),
     redis: resolveRedis(resolver, parsed.redis),

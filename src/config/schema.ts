@@ -1,5 +1,6 @@
 import { z } from "zod"
 import { byteCount, durationMs, durationMsMax, flag, integer, onOff } from "./fields.ts"
+import { policiesSchema } from "./policies-schema.ts"
 import { redisSchema } from "./redis-schema.ts"
 
 /**
@@ -418,6 +419,9 @@ export const configurationSchema = z.strictObject({
   policiesFile: text(
     "File with row filters, masks and denied columns (config/policies.example.yaml).",
   ).optional(),
+  policies: policiesSchema
+    .optional()
+    .meta({ description: "The same, written here in place of a file of its own." }),
   cache,
   redis: redisSchema.optional(),
   sql,

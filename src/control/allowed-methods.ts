@@ -4,6 +4,7 @@ export const pathTable: readonly { readonly path: RegExp; readonly methods: read
     { path: /^\/(?:livez|readyz|startupz|metrics)$/, methods: ["GET", "HEAD"] },
     { path: /^\/v1\/openapi\.json$/, methods: ["GET", "HEAD"] },
     { path: /^\/v1\/relations$/, methods: ["GET", "HEAD"] },
+    { path: /^\/-\/reload$/, methods: ["POST"] },
     { path: /^\/v1\/status$/, methods: ["GET", "HEAD"] },
     { path: /^\/v1\/invalidations$/, methods: ["GET", "HEAD", "POST"] },
     { path: /^\/v1\/invalidations\/[^/]+$/, methods: ["GET", "HEAD"] },

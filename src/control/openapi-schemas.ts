@@ -105,6 +105,12 @@ export const schemas = {
       misses: count,
     }),
   }),
+  Reload: closed({
+    policies: closed(
+      { status: { enum: ["none", "unchanged", "changed"] }, version: text, relations: count },
+      ["status"],
+    ),
+  }),
   Health: closed({ status: { enum: ["ok", "starting", "not_ready"] } }),
   Readiness: closed(
     {

@@ -148,6 +148,21 @@ export const openapi = {
       ],
       responses: { "200": answer("A list.", "Relations"), "400": problem("A bad parameter.") },
     }),
+    "/-/reload": {
+      post: {
+        operationId: "reload",
+        summary: "Read policies and certificate files again, as SIGHUP does.",
+        security: [{ bearer: [] }],
+        "x-scope": "admin",
+        responses: {
+          "200": answer("What became of the policies.", "Reload"),
+          "422": problem(
+            "The policies have a fault, and those before stay in force; `errors` lists each with its line.",
+          ),
+          ...refusals,
+        },
+      },
+    },
     "/v1/status": reading("status", "read", {
       summary: "Version, warehouses, cache.",
       responses: { "200": answer("The status.", "Status") },

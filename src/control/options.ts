@@ -23,6 +23,12 @@ export type Status = {
   }
 }
 
+/** What became of the policies; a refused file's `problems` have its path and lines. */
+export type Reload =
+  | { readonly kind: "none" }
+  | { readonly kind: "unchanged" | "changed"; readonly version: string; readonly relations: number }
+  | { readonly kind: "failed"; readonly message: string; readonly problems: readonly string[] }
+
 export type ControlOptions = {
   readonly tokens: readonly Token[]
   readonly metricsPublic: boolean
@@ -41,6 +47,8 @@ export type ControlOptions = {
     invalidationFinished(event: InvalidationEvent): void
   }
   readonly status: () => Status
+  /** Reads certificate files and policies again. */
+  readonly reload: () => Reload
   /** Wall clock, for tests. */
   readonly nowMs?: () => number
   /** A clock that never goes back, for tests. */

@@ -15,6 +15,7 @@ import { openapiRoute } from "./openapi.ts"
 import type { ControlOptions } from "./options.ts"
 import { controlError, problemOf, sendProblem } from "./problem.ts"
 import { relationRoutes } from "./relation-routes.ts"
+import { reloadRoute } from "./reload-route.ts"
 
 declare module "fastify" {
   interface FastifyContextConfig {
@@ -92,6 +93,7 @@ export function createControl(options: ControlOptions): FastifyInstance {
   invalidationRoutes(app, options)
   relationRoutes(app, options)
   openapiRoute(app)
+  reloadRoute(app, options)
   return app
 }
 

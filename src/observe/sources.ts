@@ -40,6 +40,11 @@ export const sourceTable = {
     help: "Times that the policies file was read again, by result (ok, failed).",
     labels: ["result"],
   },
+  policy_unmatched_relations: {
+    type: "gauge",
+    help: "Relations with a policy that no warehouse has: the policy protects nothing.",
+    labels: [],
+  },
   tls_certificate_not_after_timestamp_seconds: {
     type: "gauge",
     help: "Unix time at which the certificate in force expires.",

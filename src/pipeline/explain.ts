@@ -1,19 +1,31 @@
-import { completeKey } from "../cache/key.ts"
+import { hash } from "node:crypto"
 import { expand } from "../catalog/expand.ts"
-import { GatewayError } from "../core/errors.ts"
+import { type ErrorReason, GatewayError } from "../core/errors.ts"
+import type { Identity } from "../core/identity.ts"
 import type { BypassReason } from "../core/observation.ts"
 import { SqlState } from "../core/sql-state.ts"
+import type { Verdict } from "../policy/judge.ts"
 import { keyBaseOf, planFor } from "./plan.ts"
+import type { Plan } from "./plan-memo.ts"
 import type { Question } from "./question.ts"
 import type { Rooms } from "./rooms.ts"
 import { sqlToRun } from "./run.ts"
 
 /** What the gateway would do with a statement, told without running it. */
 export type Explanation = {
+  /** Who was taken to ask. */
+  readonly identity: Pick<Identity, "user" | "roles" | "claims">
   readonly statement: string
   readonly verdict: "allowed" | "refused"
-  /** SQLSTATE and message of a refusal. */
-  readonly refusal: string | undefined
+  /** As the client would hear it, with the reason for operators. */
+  readonly refusal:
+    | {
+        readonly sqlState: string
+        readonly reason: ErrorReason
+        readonly message: string
+        readonly hint: string | undefined
+      }
+    | undefined
   readonly relations: readonly string[]
   /** Row and column policies that changed the statement. */
   readonly policies: readonly string[]
@@ -22,7 +34,20 @@ export type Explanation = {
   readonly cacheable: boolean
   readonly reason: BypassReason | undefined
   readonly ttlMs: number
+  /** Pattern of the TTL class that decided, or `default`. */
+  readonly ttlClass: string
+  /**
+   * Digest of the key without parameters and tokens: equal ones mean a shared answer, whichever process tells them. A gateway's
+   * own keys (`SHOW sluice.last`) have both in them and are others.
+   */
   readonly key: string | undefined
+  /**
+   * Digest of what stands in the key beside the statement that would run: policies, limits, names' meaning, settings. Readers
+   * with equal scopes and equal SQL share an answer.
+   */
+  readonly keyScope: string | undefined
+  /** The endpoint that would answer a miss, or the shadow catalogue; undefined for what no warehouse is asked. */
+  readonly route: string | undefined
   /** The text that the warehouse would get; undefined for a refused statement. */
   readonly sql: string | undefined
 }
@@ -38,13 +63,13 @@ export async function explain(question: Question, rooms: Rooms): Promise<Explana
   const { verdict, cacheability } = plan
   const isAllowed = verdict.kind === "allowed"
   const isCacheable = isAllowed && cacheability.kind === "cacheable"
-  const vector = rooms.tokens.vector(plan.relations)
   const base = keyBaseOf(plan, undefined, { context: question, rooms })
-  const { parameters, resultFormats } = question
+  const { user, roles, claims } = question.identity
   return {
+    identity: { user, roles, claims },
     statement: statement.class.kind,
     verdict: verdict.kind,
-    refusal: isAllowed ? undefined : `${verdict.sqlState}: ${verdict.message}`,
+    refusal: isAllowed ? undefined : refusalOf(verdict),
     relations: expand(plan.relations, snapshot).relations,
     policies: plan.asked.governed?.applied ?? [],
     rowLimit: isAllowed ? verdict.policy.rowLimit : undefined,
@@ -52,9 +77,39 @@ export async function explain(question: Question, rooms: Rooms): Promise<Explana
     cacheable: isCacheable,
     reason: cacheability.kind === "bypass" ? cacheability.reason : undefined,
     ttlMs: plan.ttlMs,
-    key: isCacheable ? completeKey(base, { parameters, resultFormats, vector }).digest : undefined,
+    ttlClass: rooms.ttl.decidingPattern(plan.relations) ?? "default",
+    keyScope: isCacheable ? scopeDigest(question, plan, rooms) : undefined,
+    route: isAllowed && plan.traits !== undefined ? routeOf(plan, rooms) : undefined,
+    key: isCacheable ? hash("sha256", base.material) : undefined,
     sql: isAllowed && plan.traits !== undefined ? await sqlToRun(question, plan, rooms) : undefined,
   }
+}
+
+function refusalOf(verdict: Extract<Verdict, { kind: "refused" }>): Explanation["refusal"] {
+  const { sqlState, reason, message, hint } = verdict
+  return { sqlState, reason, message, hint }
+}
+
+/** Hexadecimal digits of a digest that people compare. */
+const scopeChars = 16
+
+function scopeDigest({ identity, settings }: Question, plan: Plan, rooms: Rooms): string {
+  const policy = rooms.policy()
+  const { scope, rowLimit } = policy.effective(identity.roles)
+  const parts = [
+    rooms.warehouse,
+    policy.version,
+    scope,
+    rowLimit ?? 0,
+    plan.resolution,
+    settings.bytesDigest,
+  ]
+  return hash("sha256", JSON.stringify(parts)).slice(0, scopeChars)
+}
+
+function routeOf(plan: Plan, rooms: Rooms): string {
+  if (plan.place.kind === "catalogue") return `${rooms.warehouse}/shadow catalogue`
+  return rooms.router.endpoints.map(({ name }) => name).join(", ")
 }
 
 /** One statement of a text that must hold exactly one. */

@@ -103,6 +103,15 @@ function quoted(text: string): string {
   return `'${text.replaceAll("'", "''")}'`
 }
 
+/** A null of a claim's type: what stands for claims that are not known, where only types matter. */
+export function nullLiteral({ base, isList }: ClaimType): ClaimLiteral {
+  const arg = { A_Const: { isnull: true } }
+  return {
+    ast: { TypeCast: { arg, typeName: typeName(base, isList) } },
+    text: `NULL::${spelled[base]}${isList ? "[]" : ""}`,
+  }
+}
+
 /**
  * A claim's value as a typed literal, or undefined when it is missing, null or of another type: then nothing that needs it
  * may be answered.

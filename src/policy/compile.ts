@@ -87,9 +87,12 @@ class Compiler {
       this.#roles([...where, "exceptRoles"], rest.exceptRoles)
       return { ...rest, mask: this.#expression([...where, "mask"], mask) }
     })
-    for (const [index, { column }] of masks.entries())
-      if (masks.findIndex((other) => other.column === column) < index)
+    const masked = new Set<string>()
+    for (const [index, { column }] of masks.entries()) {
+      if (masked.has(column))
         this.#report([...path, "masks", index, "column"], "has a mask already")
+      masked.add(column)
+    }
     for (const [index, { exceptRoles }] of input.deniedColumns.entries())
       this.#roles([...path, "deniedColumns", index, "exceptRoles"], exceptRoles)
     const { unfilteredRoles, deniedColumns, fence } = input

@@ -1,5 +1,4 @@
 import { dependentsOf } from "../catalog/expand.ts"
-import { findRelation } from "../catalog/relation-key.ts"
 import { type NameScope, resolveRelations } from "../catalog/resolve.ts"
 import type { CatalogRelation, CatalogSnapshot } from "../core/catalog.ts"
 import { GatewayError } from "../core/errors.ts"
@@ -12,6 +11,7 @@ import { type RelationUse, rewriteRelations, type StandIn } from "../sql/rewrite
 import { checkCalls, checkRead } from "./check-read.ts"
 import { type Refusal, refused } from "./judge.ts"
 import type { ReaderRule, ReaderRules } from "./relation-policy.ts"
+import { rulesByRelation } from "./rules-by-relation.ts"
 import { PolicyRefusal, relationSource, tableQuery, viewSource } from "./stand-in.ts"
 
 /** One read of somebody from whom policies hide something. */
@@ -82,17 +82,14 @@ class Governor {
   readonly applied = new Set<string>()
   readonly #read: GovernedRead
   readonly #snapshot: CatalogSnapshot
-  readonly #rules = new Map<RelationName, ReaderRule>()
+  readonly #rules: ReadonlyMap<RelationName, ReaderRule>
   /** Views that are being expanded, outermost first. */
   readonly #views: RelationName[] = []
 
   constructor(read: GovernedRead) {
     this.#read = read
     this.#snapshot = read.scope.snapshot
-    for (const rule of read.rules.rules) {
-      const name = findRelation(this.#snapshot, rule.policy.schema, rule.policy.relation)
-      if (name !== undefined) this.#rules.set(name, rule)
-    }
+    this.#rules = rulesByRelation(read.rules, this.#snapshot)
   }
 
   /** True when a rule holds for the relation, for something that it shows or was made of, or for a parent of it. */

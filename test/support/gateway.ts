@@ -53,6 +53,8 @@ export type RunningGateway = {
   readonly controlUrl: string
   readonly token: string
   readonly pid: number
+  /** The configuration as the gateway reads it; not there for the demo, which has none. */
+  readonly configFile: string
   readonly ready: ReadyFile
   /** What it has written to standard output and standard error, the newest {@link outputCharsMax} characters. */
   output(): string
@@ -128,12 +130,12 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   const readyFile = join(folder, "ready.json")
   const password = randomBytes(12).toString("hex")
   const token = randomBytes(16).toString("hex")
+  const configFile = join(folder, "sluice.yaml")
   const args = ["--ready-file", readyFile]
   if (options.config === undefined) {
     const dataDir = options.demoDataDir ?? join(folder, "demo")
     args.unshift("demo", "--port", "0", "--control-port", "0", "--data-dir", dataDir)
   } else {
-    const configFile = join(folder, "sluice.yaml")
     await writeFile(configFile, await completed(options.config, password, token))
     args.unshift("serve", "--config", configFile)
   }
@@ -181,6 +183,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
       controlUrl: ready.control,
       token: ready.token ?? token,
       pid: ready.pid,
+      configFile,
       ready,
       output,
       signal: (name) => void child.kill(name),

@@ -89,7 +89,7 @@ describe("a configuration", () => {
     [
       "an unknown section",
       withSection("grafana: {}"),
-      "10:1: grafana: unknown key; known keys: listen, control, warehouses, users, roles, identity, policiesFile, cache, redis, sql, log, shutdown",
+      "10:1: grafana: unknown key; known keys: listen, control, warehouses, users, roles, identity, policiesFile, policies, cache, redis, sql, log, shutdown",
     ],
     [
       "a port above the last",

@@ -1,6 +1,6 @@
 import { hash } from "node:crypto"
 import type { FastifyInstance, InjectOptions } from "fastify"
-import type { Check, ControlOptions } from "../../../src/control/options.ts"
+import type { Check, ControlOptions, Reload } from "../../../src/control/options.ts"
 import { createControl } from "../../../src/control/server.ts"
 import type {
   InvalidationOutcome,
@@ -78,6 +78,7 @@ export class Harness {
   checks: readonly Check[] = [{ name: "listener", isOk: true }]
   isStarted = true
   steadyMs = 0
+  reload: Reload = { kind: "none" }
   nowMs = Date.parse("2026-08-20T10:00:00Z")
 
   constructor(changes: Partial<ControlOptions> = {}) {
@@ -106,6 +107,7 @@ export class Harness {
         warehouses: [{ name: "mart", engine: "postgres", isUp: true }],
         cache: { entries: 1, bytes: 2, bytesMax: 3, hits: 4, misses: 5 },
       }),
+      reload: () => this.reload,
       nowMs: () => this.nowMs,
       steadyMs: () => this.steadyMs,
       ...changes,

@@ -4,6 +4,7 @@ import { Validator } from "@seriousme/openapi-schema-validator"
 import { Ajv2020 } from "ajv/dist/2020.js"
 import { pathTable } from "../../../src/control/allowed-methods.ts"
 import { openapi } from "../../../src/control/openapi.ts"
+import type { Reload } from "../../../src/control/options.ts"
 import { relationName } from "../../../src/core/relation.ts"
 import { Harness, tokens } from "./harness.ts"
 
@@ -112,6 +113,20 @@ describe("answers fit the document", () => {
       deepEqual(complaints("Problem", json), [])
       ok(complaints("InvalidationRequest", body).length > 0)
     })
+
+  it("tells what became of a reload as documented", async () => {
+    const harness = new Harness()
+    const reloads: readonly [Reload, string][] = [
+      [{ kind: "none" }, "Reload"],
+      [{ kind: "changed", version: "0a", relations: 1 }, "Reload"],
+      [{ kind: "failed", message: "m", problems: ["p.yaml:1:1: a: b", "more"] }, "Problem"],
+    ]
+    for (const [reload, schema] of reloads) {
+      harness.reload = reload
+      const { json } = await harness.call("POST", "/-/reload", { token: tokens.admin })
+      deepEqual(complaints(schema, json), [])
+    }
+  })
 
   it("gives lists, status, health and problems as documented", async () => {
     const harness = new Harness()

@@ -18,6 +18,7 @@ describe("who may call what", () => {
     ["GET", "/v1/invalidations", "read"],
     ["GET", "/v1/invalidations/inv_1", "read"],
     ["POST", "/v1/invalidations", "invalidate"],
+    ["POST", "/-/reload", "admin"],
   ]
   for (const [method, url, scope] of routes) {
     const isPublic = scope === "nobody needs a token"
