@@ -12,6 +12,8 @@ import { SqlState } from "./core/sql-state.ts"
 import { createLog, type Log } from "./observe/log.ts"
 import { Metrics } from "./observe/metrics.ts"
 import { LocalInvalidator } from "./pipeline/invalidate.ts"
+import type { Rooms } from "./pipeline/rooms.ts"
+import type { PoolStats } from "./pool/pool.ts"
 import { Listener } from "./session/listener.ts"
 import { TlsCredentials } from "./session/tls-credentials.ts"
 import { TlsEndpoint } from "./session/tls-endpoint.ts"
@@ -277,6 +279,11 @@ function makeListener(
   })
 }
 
+/** One for each server of the warehouse. */
+function poolStats({ router }: Rooms): readonly PoolStats[] {
+  return router.endpoints.map(({ pool }) => pool.stats())
+}
+
 /** Figures that are read at scrape time, so that no room has to know of metrics. */
 function registerSources(metrics: Metrics, built: Built, listener: Listener): void {
   const { cache, policies, policyWatch, skippedFills, tokens, warehouses } = built
@@ -299,19 +306,46 @@ function registerSources(metrics: Metrics, built: Built, listener: Listener): vo
   metrics.source("logins_delayed_total", () => [{ labels: [], value: listener.delayedLogins }])
   metrics.source("queries_in_flight", () => [{ labels: [], value: listener.counts.active }])
   metrics.source("warehouse_connections", () =>
-    warehouses.flatMap(({ rooms, pool }) => {
-      const { idle, leased, connecting } = pool.stats()
+    warehouses.flatMap(({ rooms }) => {
+      const stats = poolStats(rooms)
+      const labelled = (state: string, value: number) => ({
+        labels: [rooms.warehouse, state],
+        value,
+      })
       return [
-        { labels: [rooms.warehouse, "idle"], value: idle },
-        { labels: [rooms.warehouse, "leased"], value: leased },
-        { labels: [rooms.warehouse, "opening"], value: connecting },
+        labelled(
+          "idle",
+          stats.reduce((sum, { idle }) => sum + idle, 0),
+        ),
+        labelled(
+          "leased",
+          stats.reduce((sum, { leased }) => sum + leased, 0),
+        ),
+        labelled(
+          "opening",
+          stats.reduce((sum, { connecting }) => sum + connecting, 0),
+        ),
       ]
     }),
   )
   metrics.source("pool_waiters", () =>
-    warehouses.map(({ rooms, pool }) => ({
+    warehouses.map(({ rooms }) => ({
       labels: [rooms.warehouse],
-      value: pool.stats().waiters,
+      value: poolStats(rooms).reduce((sum, { waiters }) => sum + waiters, 0),
+    })),
+  )
+  metrics.source("routing_decisions_total", () =>
+    warehouses.flatMap(({ rooms }) =>
+      [...rooms.router.counters.routed].map(([label, value]) => ({
+        labels: [rooms.warehouse, ...label.split(" ")],
+        value,
+      })),
+    ),
+  )
+  metrics.source("fence_rejections_total", () =>
+    warehouses.map(({ rooms }) => ({
+      labels: [rooms.warehouse],
+      value: rooms.router.counters.fenceRejections,
     })),
   )
   metrics.source("warehouse_up", () =>

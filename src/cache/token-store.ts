@@ -1,3 +1,4 @@
+import { latestPosition } from "../core/position.ts"
 import type { RelationName } from "../core/relation.ts"
 
 /**
@@ -66,23 +67,12 @@ export interface TokenStore {
 /** A fence that no replica ever satisfies: the primary must answer. */
 export const unprovableFence = "unprovable"
 
-const lsn = /^([0-9A-Fa-f]{1,8})\/([0-9A-Fa-f]{1,8})$/
-
-/**
- * The later one of two fences. Positions are ordered as PostgreSQL orders pg_lsn (manual, 8.20); two fences of any other
- * spelling cannot be ordered, and then only the primary is certain to satisfy both.
- */
+/** The later one of two fences. Two of which one is no position cannot be ordered: only the primary is certain to satisfy both. */
 export function laterFence(
   left: string | undefined,
   right: string | undefined,
 ): string | undefined {
   if (left === undefined || left === right) return right
   if (right === undefined) return left
-  const [, leftHigh, leftLow] = lsn.exec(left) ?? []
-  const [, rightHigh, rightLow] = lsn.exec(right) ?? []
-  if (leftHigh === undefined || leftLow === undefined) return unprovableFence
-  if (rightHigh === undefined || rightLow === undefined) return unprovableFence
-  const highDifference = Number.parseInt(leftHigh, 16) - Number.parseInt(rightHigh, 16)
-  const lowDifference = Number.parseInt(leftLow, 16) - Number.parseInt(rightLow, 16)
-  return highDifference > 0 || (highDifference === 0 && lowDifference > 0) ? left : right
+  return latestPosition([left, right]) ?? unprovableFence
 }

@@ -13,7 +13,7 @@ import { PlanMemo } from "../pipeline/plan-memo.ts"
 import type { Rooms } from "../pipeline/rooms.ts"
 import { Pool, type PoolEvents } from "../pool/pool.ts"
 import { WriteSlots } from "../pool/write-slots.ts"
-import { Router } from "../route/router.ts"
+import { type Endpoint, Router } from "../route/router.ts"
 import { type SettingDefaults, settingDefaults } from "../session/settings.ts"
 import { loadParser } from "../sql/parser.ts"
 import { StatementMemo } from "../sql/statement-memo.ts"
@@ -43,6 +43,7 @@ export type WarehouseRoute = {
 export type BuiltWarehouse = InvalidationTarget & {
   readonly pool: Pool
   readonly warehouse: Warehouse
+  readonly replicas: readonly { readonly pool: Pool; readonly warehouse: Warehouse }[]
   readonly shadow: ShadowCatalogue | undefined
 }
 
@@ -133,8 +134,17 @@ export async function buildRooms(
       policies.close()
       for (const built of warehouses) built.rooms.catalog.close()
       await Promise.all(warehouses.map(async ({ shadow }) => shadow?.close()))
-      await Promise.all(warehouses.map(({ pool }) => pool.close(drainMsMax)))
-      await Promise.all(warehouses.map(({ warehouse }) => warehouse.close()))
+      await Promise.all(
+        warehouses.flatMap(({ rooms }) =>
+          rooms.router.endpoints.map(({ pool }) => pool.close(drainMsMax)),
+        ),
+      )
+      await Promise.all(
+        warehouses.flatMap(({ warehouse, replicas }) => [
+          warehouse.close(),
+          ...replicas.map((replica) => replica.warehouse.close()),
+        ]),
+      )
       tokens.close()
       cache.close()
       await statements.close()
@@ -163,17 +173,16 @@ function routeOf(built: BuiltWarehouse, requiresIdentity: boolean): WarehouseRou
 
 type SharedRooms = Pick<Rooms, "statements" | "tokens" | "ttl" | "cache" | "nowMs" | "policy">
 
-function buildWarehouse(
-  name: string,
-  parts: {
-    readonly configuration: Configuration
-    readonly warehouse: WarehouseConfiguration
-    readonly log: Log
-    readonly events: BuildEvents
-    readonly shared: SharedRooms
-    readonly watch: PolicyWatch
-  },
-): BuiltWarehouse {
+type BuildParts = {
+  readonly configuration: Configuration
+  readonly warehouse: WarehouseConfiguration
+  readonly log: Log
+  readonly events: BuildEvents
+  readonly shared: SharedRooms
+  readonly watch: PolicyWatch
+}
+
+function buildWarehouse(name: string, parts: BuildParts): BuiltWarehouse {
   const { configuration, warehouse: settings, shared } = parts
   const warehouse = adapterOf(name, settings)
   const pool = new Pool({
@@ -187,7 +196,11 @@ function buildWarehouse(
     warehouse,
     writeSessionsMax: settings.pool.writeSessionsMax,
   })
-  const router = new Router([{ name: `${name}/primary`, role: "primary", pool }], writeSlots)
+  const replicas = replicasOf(name, parts)
+  const router = new Router(
+    [{ name: `${name}/primary`, role: "primary", pool }, ...replicas],
+    writeSlots,
+  )
   const catalog = new Catalog({
     load: async (signal) => {
       const { lease } = await router.lease({ signal })
@@ -222,7 +235,37 @@ function buildWarehouse(
     followerWaitMsMax: configuration.cache.followerWaitMsMax,
     wallMs: () => Date.now(),
   }
-  return { rooms, pool, warehouse, shadow, onInvalidated: () => warehouse.onInvalidated() }
+  return {
+    rooms,
+    pool,
+    warehouse,
+    replicas,
+    shadow,
+    onInvalidated: () => warehouse.onInvalidated(),
+  }
+}
+
+/** Standbys, each with an adapter and a pool of its own. */
+function replicasOf(
+  name: string,
+  { warehouse: settings, log, events }: BuildParts,
+): readonly (Endpoint & { readonly warehouse: Warehouse })[] {
+  if (settings.engine !== "postgres") return []
+  return settings.replicas.map((replica) => {
+    const endpoint = `${name}/${replica.name}`
+    const warehouse = new PostgresAdapter({
+      name: endpoint,
+      uri: replica.uri,
+      connectTimeoutMs: settings.pool.connectTimeoutMs,
+    })
+    const pool = new Pool({
+      name: endpoint,
+      warehouse,
+      limits: settings.pool,
+      events: poolEvents(name, log.child("pool"), events),
+    })
+    return { name: endpoint, role: "replica", pool, warehouse }
+  })
 }
 
 /** Nothing is started here: the first statement that needs it does. */

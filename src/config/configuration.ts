@@ -16,12 +16,21 @@ type ParsedToken = ParsedConfiguration["control"]["tokens"][number]
 export type PostgresWarehouse = DeepReadonly<
   Omit<
     Extract<ParsedWarehouse, { engine: "postgres" }>,
-    "uri" | "uriFile" | "writeUri" | "writeUriFile" | "password" | "passwordFile" | "databases"
+    | "uri"
+    | "uriFile"
+    | "writeUri"
+    | "writeUriFile"
+    | "password"
+    | "passwordFile"
+    | "databases"
+    | "replicas"
   > & {
     /** With the password in it, percent-encoded. Secret. */
     uri: string
     /** For sessions that write; undefined = `uri`. Secret. */
     writeUri: string | undefined
+    /** URIs as `uri`'s. Secret. */
+    replicas: { name: string; uri: string }[]
     databases: string[]
   }
 >

@@ -21,9 +21,14 @@ export function redactUri(text: string): string {
 }
 
 function redactWarehouse(warehouse: WarehouseConfiguration): WarehouseConfiguration {
-  return warehouse.engine === "postgres"
-    ? { ...warehouse, uri: redactUri(warehouse.uri) }
-    : warehouse
+  if (warehouse.engine !== "postgres") return warehouse
+  const { uri, writeUri, replicas } = warehouse
+  return {
+    ...warehouse,
+    uri: redactUri(uri),
+    writeUri: writeUri === undefined ? undefined : redactUri(writeUri),
+    replicas: replicas.map((replica) => ({ ...replica, uri: redactUri(replica.uri) })),
+  }
 }
 
 function mapValues<Value>(

@@ -85,12 +85,19 @@ class Resolver {
 type Secret = { readonly inline: string | undefined; readonly file: string | undefined }
 type ParsedPostgres = Extract<ParsedConfiguration["warehouses"][string], { engine: "postgres" }>
 
-function warehouseUri(resolver: Resolver, path: KeyPath, parsed: ParsedPostgres): string {
+function passwordOf(resolver: Resolver, path: KeyPath, parsed: ParsedPostgres): string | undefined {
+  const { password, passwordFile } = parsed
+  return resolver.secret(path, "password", { inline: password, file: passwordFile })
+}
+
+/** With the password in its place, when it is kept apart. */
+function warehouseUri(
+  resolver: Resolver,
+  path: KeyPath,
+  parsed: { readonly uri?: string | undefined; readonly uriFile?: string | undefined },
+  password: string | undefined,
+): string {
   const text = resolver.requiredSecret(path, "uri", { inline: parsed.uri, file: parsed.uriFile })
-  const password = resolver.secret(path, "password", {
-    inline: parsed.password,
-    file: parsed.passwordFile,
-  })
   if (text === undefined) return ""
   const where = [...path, parsed.uri === undefined ? "uriFile" : "uri"]
   const uri = checkedUri(resolver, where, text)
@@ -98,6 +105,22 @@ function warehouseUri(resolver: Resolver, path: KeyPath, parsed: ParsedPostgres)
   if (uri.password !== "") resolver.report(where, "has a password of its own beside the one given")
   uri.password = encodeURIComponent(password)
   return uri.href
+}
+
+function replicasOf(
+  resolver: Resolver,
+  path: KeyPath,
+  parsed: ParsedPostgres,
+  password: string | undefined,
+) {
+  const names = new Set(["primary"])
+  return parsed.replicas.map((replica, index) => {
+    const { name } = replica
+    const where = [...path, "replicas", index]
+    if (names.has(name)) resolver.report([...where, "name"], "is used twice, or is primary")
+    names.add(name)
+    return { name, uri: warehouseUri(resolver, where, replica, password) }
+  })
 }
 
 function checkedUri(resolver: Resolver, where: KeyPath, text: string): URL | undefined {
@@ -136,12 +159,15 @@ function warehouses(resolver: Resolver, parsed: ParsedConfiguration) {
       passwordFile: _file,
       writeUri: _writeUri,
       writeUriFile: _writeUriFile,
+      replicas: _replicas,
       ...rest
     } = warehouse
+    const password = passwordOf(resolver, ["warehouses", name], warehouse)
     out[name] = {
       ...rest,
       databases,
-      uri: warehouseUri(resolver, ["warehouses", name], warehouse),
+      uri: warehouseUri(resolver, ["warehouses", name], warehouse, password),
+      replicas: replicasOf(resolver, ["warehouses", name], warehouse, password),
       writeUri: writeUriOf(resolver, ["warehouses", name], warehouse),
     }
   }

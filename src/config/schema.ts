@@ -191,6 +191,12 @@ const warehouseCommon = {
     .meta({ description: "Names clients may give as database; default: the warehouse's name." }),
 }
 
+const replica = z.strictObject({
+  name: plainName.meta({ description: "Stands in metrics and in SHOW sluice.last." }),
+  uri: text("URI of one standby server, not of a load balancer.").optional(),
+  uriFile: text("File that holds the URI.").optional(),
+})
+
 const postgresWarehouse = z.strictObject({
   engine: z.literal("postgres"),
   uri: text("postgres://user@host:5432/database?sslmode=verify-full").optional(),
@@ -199,6 +205,9 @@ const postgresWarehouse = z.strictObject({
   writeUriFile: text("File that holds the URI for sessions that write.").optional(),
   password: text("Password, kept apart from the URI and unescaped.").optional(),
   passwordFile: text("File that holds the password.").optional(),
+  replicas: z.array(replica).max(64).default([]).meta({
+    description: "Streaming standbys that take turns at reads; each has a pool of its own.",
+  }),
   pool: pool(integer(20, "Connections to the warehouse.", { min: 1, max: 10_000 })),
   ...warehouseCommon,
 })

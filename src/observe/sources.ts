@@ -56,6 +56,16 @@ export const sourceTable = {
     help: "Warehouse connections by state (idle, leased, opening, settling).",
     labels: ["warehouse", "state"],
   },
+  routing_decisions_total: {
+    type: "counter",
+    help: "Connections leased, by the server's role (primary, replica) and why it (only_endpoint, needs_primary, replica, fenced, replicas_down).",
+    labels: ["warehouse", "route", "reason"],
+  },
+  fence_rejections_total: {
+    type: "counter",
+    help: "Times that a replica had not replayed what a reader must see after an invalidation.",
+    labels: ["warehouse"],
+  },
   pool_waiters: {
     type: "gauge",
     help: "Statements that wait for a warehouse connection.",

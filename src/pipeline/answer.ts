@@ -146,7 +146,10 @@ function serve(
 async function bypass(course: Course, reason: BypassReason | undefined): Promise<Answer> {
   const { question, plan, rooms } = course
   if (plan.place.kind === "catalogue") return answerFromCatalogue(course, plan.place, reason)
-  const run = await runOnWarehouse(question, plan, rooms, question.abort.signal)
+  // Taken before an endpoint is chosen, as for a read that is stored: an answer past the cache is no older either.
+  const fences = rooms.tokens.isUsable() ? rooms.tokens.vector(plan.relations).fences : undefined
+  const { signal } = question.abort
+  const run = await runOnWarehouse(question, plan, rooms, { signal, fences })
   return flowing(course, { rows: run, run, reason })
 }
 
@@ -196,7 +199,7 @@ async function lead(course: Course, keyed: Keyed, seat: LeaderSeat): Promise<Ans
     capturedAtMs,
     signal: question.abort.signal,
     run: async (signal) => {
-      run = await runOnWarehouse(question, plan, rooms, signal)
+      run = await runOnWarehouse(question, plan, rooms, { signal, fences: vector.fences })
       return run
     },
     // A date that changed while the statement ran: its rows may belong to either day.

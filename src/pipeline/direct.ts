@@ -11,6 +11,7 @@ import type { FunctionRef, ReadTraits, Statement } from "../core/statement.ts"
 import { isOwnSessionFunction } from "../policy/forbidden-functions.ts"
 import { judgeWrite } from "../policy/judge-write.ts"
 import { type WriteEffect, writeEffect } from "../sql/write-effect.ts"
+import { fenceNow } from "./fence.ts"
 import { catalogueRelation, type PlanContext, planFor } from "./plan.ts"
 import { refusal } from "./refusal.ts"
 import type { Rooms } from "./rooms.ts"
@@ -213,8 +214,8 @@ export async function publish(written: Written, rooms: Rooms): Promise<void> {
   if (isNothing(written)) return
   const snapshot = await snapshotAfter(written, rooms)
   const names = snapshot === undefined ? undefined : namesOf(written, snapshot)
-  // Only one endpoint answers so far; a replica would have to show a position that nobody has asked for here.
-  const fence = { fence: unprovableFence }
+  // Without replicas nobody asks for the position, which costs a round trip at every commit.
+  const fence = { fence: rooms.router.hasReplicas ? await fenceNow(rooms) : unprovableFence }
   if (names === undefined) {
     await rooms.tokens.renewEpoch(fence)
     rooms.cache.memory.clear()

@@ -1,5 +1,5 @@
 import { relationMatchesGlob } from "../cache/glob.ts"
-import { unprovableFence } from "../cache/token-store.ts"
+import { type RaiseReceipt, unprovableFence } from "../cache/token-store.ts"
 import { dependentsOf, downward } from "../catalog/expand.ts"
 import { resolveNames } from "../catalog/resolve-names.ts"
 import type { CatalogSnapshot } from "../core/catalog.ts"
@@ -13,6 +13,7 @@ import type {
   RelationFreshness,
 } from "../core/invalidation.ts"
 import type { RelationName } from "../core/relation.ts"
+import { fenceNow } from "./fence.ts"
 import { catalogueRelation } from "./plan.ts"
 import { RelationFreshnessLog } from "./relation-freshness.ts"
 import type { Rooms } from "./rooms.ts"
@@ -91,17 +92,28 @@ export class LocalInvalidator implements Invalidator {
     resolved: readonly Resolved[],
   ): Promise<InvalidationOutcome> {
     const [first] = resolved
-    const names = [...new Set(items.flatMap((item) => item.resolved))]
-    const fence = await fenceOf(resolved)
     if (first === undefined) return { ...this.#dryRun(items, unmatched), status: "applied" }
+    const names = [...new Set(items.flatMap((item) => item.resolved))]
     const { tokens, cache } = first.target.rooms
     // Without a catalogue nobody knows which relations a name stands for: everything becomes cold.
     const isBlind = resolved.some((entry) => entry.snapshot === undefined)
-    const receipt = isBlind
-      ? await tokens.renewEpoch({ fence })
-      : await tokens.raise([...names, catalogueRelation], { fence })
-    if (isBlind) cache.memory.clear()
-    else cache.memory.forget([...names, catalogueRelation])
+    const fences = await Promise.all(resolved.map(({ target }) => fenceNow(target.rooms)))
+    const shared = fences.length === 1 ? fences[0] : unprovableFence
+    let receipt: RaiseReceipt
+    if (isBlind) {
+      receipt = await tokens.renewEpoch({ fence: shared })
+      cache.memory.clear()
+    } else {
+      for (const [index, { snapshot }] of resolved.entries()) {
+        const own = names.filter((name) => isOnlyIn(name, snapshot, resolved))
+        if (resolved.length > 1 && own.length > 0)
+          // oxlint-disable-next-line no-await-in-loop -- a warehouse after the other, all of them before the answer
+          await tokens.raise(own, { fence: fences[index] })
+      }
+      const rest = resolved.length === 1 ? names : names.filter((name) => isShared(name, resolved))
+      receipt = await tokens.raise([...rest, catalogueRelation], { fence: shared })
+      cache.memory.forget([...names, catalogueRelation])
+    }
     return {
       id: receipt.id,
       status: "applied",
@@ -234,30 +246,15 @@ async function reread(target: InvalidationTarget, timeoutMs: number): Promise<Re
   }
 }
 
-/** The primary's insert position after which a replica shows the new rows. Unknown position: only the primary may answer. */
-async function fenceOf(resolved: readonly Resolved[]): Promise<string | undefined> {
-  const positions = await Promise.all(
-    resolved
-      .filter(({ target }) => target.rooms.engine === "postgres")
-      .map(({ target }) => positionOf(target.rooms)),
-  )
-  return positions.length === 1
-    ? positions[0]
-    : positions.length === 0
-      ? undefined
-      : unprovableFence
+/** Relations are told apart by name only, so that one name in two warehouses has one token, and no position of one of them speaks for it. */
+function isShared(name: RelationName, resolved: readonly Resolved[]): boolean {
+  return resolved.filter(({ snapshot }) => snapshot?.relations.has(name)).length !== 1
 }
 
-/** How long an invalidation waits for the position before it settles for "only the primary may answer". */
-const positionWaitMsMax = 2_000
-
-async function positionOf(rooms: Rooms): Promise<string> {
-  const signal = AbortSignal.timeout(positionWaitMsMax)
-  try {
-    const { lease } = await rooms.router.lease({ signal })
-    using held = lease
-    return (await held.connection.position(signal)) ?? unprovableFence
-  } catch {
-    return unprovableFence
-  }
+function isOnlyIn(
+  name: RelationName,
+  snapshot: CatalogSnapshot | undefined,
+  resolved: readonly Resolved[],
+): boolean {
+  return snapshot?.relations.has(name) === true && !isShared(name, resolved)
 }

@@ -16,6 +16,12 @@ import { scrubbed } from "./scrub-error.ts"
 /** The server's own statement_timeout speaks first, because its error has all fields; ours follows when it does not. */
 const timeoutGraceMs = 250
 
+export type RunOptions = {
+  readonly signal: AbortSignal
+  /** What a server must have replayed to answer (TokenVector.fences); undefined = only the primary may. */
+  readonly fences: readonly string[] | undefined
+}
+
 /**
  * Admits, leases, runs. The rows that come back own the lease and the deadline, and give both up when they have ended,
  * failed or were disposed of.
@@ -24,14 +30,14 @@ export async function runOnWarehouse(
   question: Question,
   plan: Plan,
   rooms: Rooms,
-  signal: AbortSignal,
+  { signal, fences }: RunOptions,
 ): Promise<WarehouseRows> {
   const emitted = emittedOf(plan)
   const timeoutMs = deadlineOf(question, plan)
   const deadline = new Deadline(timeoutMs, signal)
   try {
     const queuedMs = performance.now()
-    const leased = await leaseFor(question, plan, rooms, deadline.signal)
+    const leased = await leaseFor(question, plan, rooms, { signal: deadline.signal, fences })
     const leasedMs = performance.now()
     let sent = emitted
     try {
@@ -97,15 +103,25 @@ function leaseFor(
   question: Question,
   plan: Plan,
   rooms: Rooms,
-  signal: AbortSignal,
+  { signal, fences }: RunOptions,
 ): Promise<Leased> {
   const { transaction } = question
-  if (transaction === undefined) return rooms.router.lease({ signal })
+  const lease = () =>
+    fences === undefined || !mayAskReplica(plan)
+      ? rooms.router.lease({ signal })
+      : rooms.router.leaseForRead({ signal }, fences)
+  if (transaction === undefined) return lease()
   const belongs =
     transaction.isPinned ||
     transaction.needsSnapshot ||
     (plan.cacheability.kind === "bypass" && plan.cacheability.needsTransaction)
-  return belongs ? transaction.pin(rooms.router, signal) : rooms.router.lease({ signal })
+  return belongs ? transaction.pin(rooms.router, signal) : lease()
+}
+
+/** What is cached may come from any server; of the rest only what merely depends on the time or on the client's wish. */
+function mayAskReplica({ cacheability, hasUnknown }: Plan): boolean {
+  if (hasUnknown) return false
+  return cacheability.kind !== "bypass" || cacheability.reason === "time_function"
 }
 
 function isPinned(question: Question, leased: Leased): boolean {

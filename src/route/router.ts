@@ -1,8 +1,10 @@
 import type { DirectConnection, DirectOptions } from "../core/direct.ts"
-import { InvariantViolation } from "../core/errors.ts"
+import { GatewayError, InvariantViolation } from "../core/errors.ts"
+import { latestPosition, type Position } from "../core/position.ts"
 import type { Lease } from "../pool/lease.ts"
 import type { LeaseOptions, Pool } from "../pool/pool.ts"
 import type { WriteSlots } from "../pool/write-slots.ts"
+import { ReplicaPositions } from "./replica-positions.ts"
 
 /** One server of a warehouse. */
 export type Endpoint = {
@@ -11,34 +13,58 @@ export type Endpoint = {
   readonly pool: Pool
 }
 
+/**
+ * Why an endpoint answers: there is no other; the statement or the transaction needs the primary; a replica's turn; no
+ * replica had replayed far enough, or could be reached.
+ */
+export type RouteReason = "only_endpoint" | "needs_primary" | "replica" | "fenced" | "replicas_down"
+
 /** Which endpoint answers, and why: a metric label and an audit field. */
 export type Route = {
   readonly endpoint: string
   readonly role: Endpoint["role"]
-  readonly reason: "only_endpoint"
+  readonly reason: RouteReason
 }
 
 export type Leased = { readonly lease: Lease; readonly route: Route }
 
+/** For metrics: leases given so far, by role and reason, and how often a replica had not replayed what a reader must see. */
+export type RouterCounters = {
+  readonly routed: ReadonlyMap<`${Endpoint["role"]} ${RouteReason}`, number>
+  readonly fenceRejections: number
+}
+
 /**
- * Decides which endpoint of one warehouse answers. With a single primary there is nothing to choose; endpoints are data, so
- * that replicas join as further elements and `lease` learns to choose among them by role, lag and fence.
+ * Decides which endpoint of one warehouse answers. Replicas take turns at reads; one may answer only when it has replayed every
+ * position that the reader's tokens ask for, which is looked up on the very connection that will be used. Everything else,
+ * and whatever no replica may answer, goes to the primary: never a row that is older than an acknowledged invalidation.
  */
 export class Router {
   readonly endpoints: readonly Endpoint[]
   readonly #primary: Endpoint
-  readonly #route: Route
+  readonly #replicas: readonly Endpoint[]
   readonly #writeSlots: WriteSlots
+  readonly #routedCounts = new Map<`${Endpoint["role"]} ${RouteReason}`, number>()
+  #fenceRejections = 0
+  readonly #positions = new ReplicaPositions()
+  #turn = 0
 
   constructor(endpoints: readonly Endpoint[], writeSlots: WriteSlots) {
-    const [primary, ...others] = endpoints
-    if (primary?.role !== "primary" || others.length > 0) {
-      throw new InvariantViolation("a warehouse has exactly one endpoint, its primary")
-    }
+    const [primary, ...replicas] = endpoints
+    if (primary?.role !== "primary" || replicas.some(({ role }) => role === "primary"))
+      throw new InvariantViolation("a warehouse has exactly one primary, its first endpoint")
     this.endpoints = endpoints
     this.#primary = primary
+    this.#replicas = replicas
     this.#writeSlots = writeSlots
-    this.#route = { endpoint: primary.name, role: primary.role, reason: "only_endpoint" }
+  }
+
+  get counters(): RouterCounters {
+    return { routed: this.#routedCounts, fenceRejections: this.#fenceRejections }
+  }
+
+  get hasReplicas(): boolean {
+    return this.#replicas.length > 0
   }
 
   /** A connection to the primary that belongs to one session. Rejects as WriteSlots.open does. */
@@ -46,9 +72,73 @@ export class Router {
     return this.#writeSlots.open(options)
   }
 
-  /** Rejects as Pool.lease does. */
-  async lease(options: LeaseOptions): Promise<Leased> {
+  /** A connection to the primary. Rejects as Pool.lease does. */
+  lease(options: LeaseOptions): Promise<Leased> {
+    return this.#leasePrimary(options, this.hasReplicas ? "needs_primary" : "only_endpoint")
+  }
+
+  /**
+   * A connection for a read that may be answered by any server that has replayed all of `fences` (TokenVector.fences).
+   * Rejects as Pool.lease of the primary does.
+   */
+  async leaseForRead(options: LeaseOptions, fences: readonly Position[]): Promise<Leased> {
+    if (!this.hasReplicas) return this.#leasePrimary(options, "only_endpoint")
+    const needed = latestPosition(fences)
+    if (needed === undefined && fences.length > 0) {
+      this.#fenceRejections += 1
+      return this.#leasePrimary(options, "fenced")
+    }
+    const first = this.#turn
+    this.#turn = (first + 1) % this.#replicas.length
+    let reason: RouteReason = "replicas_down"
+    for (let step = 0; step < this.#replicas.length; step += 1) {
+      const replica = this.#replicas[(first + step) % this.#replicas.length]
+      if (replica === undefined) continue
+      // oxlint-disable-next-line no-await-in-loop -- the next one is asked only when this one cannot
+      const tried = await this.#tryReplica(replica, needed, options)
+      if (tried === "behind") reason = "fenced"
+      else if (tried !== "down") return tried
+    }
+    return this.#leasePrimary(options, reason)
+  }
+
+  async #tryReplica(
+    replica: Endpoint,
+    needed: Position | undefined,
+    options: LeaseOptions,
+  ): Promise<Leased | "down" | "behind"> {
+    if (needed !== undefined && this.#positions.isKnownBehind(replica.name, needed)) {
+      this.#fenceRejections += 1
+      return "behind"
+    }
+    let lease: Lease
+    try {
+      lease = await replica.pool.lease(options)
+    } catch (thrown) {
+      options.signal.throwIfAborted()
+      if (thrown instanceof GatewayError) return "down"
+      throw thrown
+    }
+    const standing =
+      needed === undefined
+        ? "reached"
+        : await this.#positions.standing(replica.name, lease.connection, needed, options.signal)
+    if (standing === "reached")
+      return this.#routed(lease, { endpoint: replica.name, role: "replica", reason: "replica" })
+    lease[Symbol.dispose]()
+    options.signal.throwIfAborted()
+    this.#fenceRejections += 1
+    return "behind"
+  }
+
+  async #leasePrimary(options: LeaseOptions, reason: RouteReason): Promise<Leased> {
     const lease = await this.#primary.pool.lease(options)
-    return { lease, route: this.#route }
+    return this.#routed(lease, { endpoint: this.#primary.name, role: "primary", reason })
+  }
+
+  #routed(lease: Lease, route: Route): Leased {
+    const label = `${route.role} ${route.reason}` as const
+    this.#routedCounts.set(label, (this.#routedCounts.get(label) ?? 0) + 1)
+    return { lease, route }
   }
 }

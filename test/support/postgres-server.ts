@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process"
 import { randomBytes } from "node:crypto"
-import { readdirSync, readFileSync, rmSync } from "node:fs"
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { createServer } from "node:net"
 import { platform } from "node:os"
 import { join } from "node:path"
@@ -41,8 +41,15 @@ export type TestPostgres = {
   kill(): Promise<void>
   /** Fast shutdown when it runs, then a start on the same port with the same data. */
   restart(): Promise<void>
+  /** A streaming standby of it: restarts it once, so that sessions end. Roles and passwords are the same. */
+  startReplica(): Promise<TestReplica>
   /** Ends it and deletes its data. Calling it twice is harmless. */
   stop(): Promise<void>
+}
+
+export type TestReplica = TestPostgres & {
+  /** Resolves when everything that the primary has committed can be read here. */
+  untilCaughtUp(): Promise<void>
 }
 
 const host = "127.0.0.1"
@@ -151,18 +158,23 @@ function holdProcess(child: ChildProcess, isHeld: boolean): void {
   }
 }
 
-class Server implements TestPostgres {
+class Server implements TestReplica {
   readonly host = host
   readonly port: number
   readonly database = databaseName
   readonly #bin: string
   readonly #data: string
   readonly #settings: Readonly<Record<string, string>>
+  readonly #primary: Server | undefined
   #run: Run | undefined
   #log = ""
   #isStopped = false
 
-  constructor(init: { bin: string; data: string; port: number; settings: Record<string, string> }) {
+  constructor(
+    init: { bin: string; data: string; port: number; settings: Record<string, string> },
+    primary?: Server,
+  ) {
+    this.#primary = primary
     this.#bin = init.bin
     this.#data = init.data
     this.port = init.port
@@ -223,7 +235,7 @@ class Server implements TestPostgres {
       void run.ended.then(() => fail("it ended"))
       run.child.stderr?.setEncoding("utf8").on("data", (text: string) => {
         this.#log = (this.#log + text).slice(-logCharsMax)
-        if (text.includes("ready to accept connections")) {
+        if (/ready to accept (?:read-only )?connections/.test(text)) {
           clearTimeout(timer)
           resolve()
         }
@@ -282,6 +294,35 @@ class Server implements TestPostgres {
     await this.start()
   }
 
+  /** A copy of the stopped server's data that follows it (PostgreSQL manual, 26.2.5). */
+  async startReplica(): Promise<TestReplica> {
+    await this.#shutDown()
+    const data = dataFolder()
+    copyFolder(this.#data, data)
+    await this.start()
+    writeFileSync(join(data, "standby.signal"), "")
+    const settings = {
+      ...this.#settings,
+      primary_conninfo: `host=${host} port=${this.port} user=${superuser.name} password=${superuser.password}`,
+    }
+    const replica = new Server({ bin: this.#bin, data, port: await freePort(), settings }, this)
+    await replica.start()
+    return replica
+  }
+
+  async untilCaughtUp(): Promise<void> {
+    const [at] = (await this.#primary?.run("SELECT pg_current_wal_insert_lsn()::text AS lsn")) ?? []
+    const deadline = performance.now() + startTimeoutMs
+    for (;;) {
+      const [row] = await this.run(
+        `SELECT pg_last_wal_replay_lsn() >= '${String(at?.["lsn"])}'::pg_lsn AS is_there`,
+      )
+      if (row?.["is_there"] === true) return
+      if (performance.now() > deadline) throw new Error("the replica did not catch up")
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    }
+  }
+
   async stop(): Promise<void> {
     if (this.#isStopped) return
     this.#isStopped = true
@@ -290,9 +331,13 @@ class Server implements TestPostgres {
   }
 }
 
+function dataFolder(): string {
+  return join(serverRoot(), `data-${process.pid}-${randomBytes(4).toString("hex")}`)
+}
+
 async function startOn(port: number, options: PostgresOptions): Promise<Server> {
   const { bin, template } = serverFiles()
-  const data = join(serverRoot(), `data-${process.pid}-${randomBytes(4).toString("hex")}`)
+  const data = dataFolder()
   copyFolder(template, data)
   const server = new Server({ bin, data, port, settings: { ...options.settings } })
   try {

@@ -157,6 +157,19 @@ describe("a printed configuration", () => {
     match(JSON.stringify(configuration), /uri-secret/)
   })
 
+  it("shows no password of a writer's or a replica's URI", () => {
+    const configuration = parse(`warehouses:
+  mart:
+    engine: postgres
+    uri: postgres://a:secret-1@h/d
+    writeUri: postgres://a:secret-2@h/d
+    replicas: [{ name: r, uri: "postgres://a:secret-3@r/d" }]
+${minimal.slice(minimal.indexOf("users:"))}`)
+    const printed = JSON.stringify(redactConfiguration(configuration))
+    doesNotMatch(printed, /secret-/)
+    match(printed, /postgres:\/\/a:\*\*\*@r\/d/)
+  })
+
   for (const [uri, redacted] of [
     ["postgres://u:p@h/d", "postgres://u:***@h/d"],
     ["postgres://u@h/d", "postgres://u@h/d"],
