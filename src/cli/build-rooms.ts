@@ -8,9 +8,11 @@ import type { FillSkipReason } from "../core/observation.ts"
 import type { ShadowCatalogue } from "../core/shadow-catalogue.ts"
 import type { Log } from "../observe/log.ts"
 import { DescriptionMemo } from "../pipeline/description-memo.ts"
+import { EstimateMemo } from "../pipeline/estimate.ts"
 import type { InvalidationTarget } from "../pipeline/invalidate.ts"
 import { PlanMemo } from "../pipeline/plan-memo.ts"
 import type { Rooms } from "../pipeline/rooms.ts"
+import { ClassGate } from "../pool/class-gate.ts"
 import { Pool, type PoolEvents } from "../pool/pool.ts"
 import { WriteSlots } from "../pool/write-slots.ts"
 import { type Endpoint, Router } from "../route/router.ts"
@@ -200,6 +202,7 @@ function buildWarehouse(name: string, parts: BuildParts): BuiltWarehouse {
   const router = new Router(
     [{ name: `${name}/primary`, role: "primary", pool }, ...replicas],
     writeSlots,
+    gatesOf(configuration, settings.pool.waitMsMax),
   )
   const catalog = new Catalog({
     load: async (signal) => {
@@ -231,6 +234,7 @@ function buildWarehouse(name: string, parts: BuildParts): BuiltWarehouse {
     shadow,
     plans: new PlanMemo(),
     descriptions: new DescriptionMemo(),
+    estimates: new EstimateMemo(shared.nowMs),
     checkedSettings: new Map(),
     followerWaitMsMax: configuration.cache.followerWaitMsMax,
     wallMs: () => Date.now(),
@@ -266,6 +270,18 @@ function replicasOf(
     })
     return { name: endpoint, role: "replica", pool, warehouse }
   })
+}
+
+/** One warehouse's gates: a class is limited at each warehouse by itself. */
+function gatesOf({ classes }: Configuration, waitMsMax: number): ReadonlyMap<string, ClassGate> {
+  return new Map(
+    Object.entries(classes)
+      .filter(([, { concurrencyMax }]) => concurrencyMax > 0)
+      .map(([name, { concurrencyMax, waitersMax }]) => [
+        name,
+        new ClassGate(name, { concurrencyMax, waitersMax, waitMsMax }),
+      ]),
+  )
 }
 
 /** Nothing is started here: the first statement that needs it does. */

@@ -87,15 +87,19 @@ function explanationText(explanation: Explanation): string {
         ] as const)),
     ["relations", explanation.relations.join(", ") || "none"],
     ["policies", explanation.policies.join("; ") || "none"],
+    ["guards", explanation.guards.join("; ") || "none"],
+    ["class", explanation.workloadClass ?? "none"],
     ...(refusal === undefined ? whenAllowed(explanation) : []),
   ]
   return rows.map(([name, value]) => `${name.padEnd(labelChars)}${value}\n`).join("")
 }
 
 function whenAllowed(explanation: Explanation): readonly (readonly [string, string])[] {
-  const { rowLimit, statementTimeoutMs, ttlMs, ttlClass, reason, cacheable } = explanation
+  const { rowLimit, resultBytesMax, statementTimeoutMs } = explanation
+  const { ttlMs, ttlClass, reason, cacheable } = explanation
   return [
     ["row limit", rowLimit === undefined ? "none" : String(rowLimit)],
+    ["byte limit", resultBytesMax === undefined ? "none" : String(resultBytesMax)],
     ["time-out", statementTimeoutMs === 0 ? "none" : `${statementTimeoutMs} ms`],
     ["cacheable", cacheable ? "yes" : `no: ${reason ?? "refused"}`],
     ["TTL class", `${ttlClass}, ${ttlMs} ms at most`],

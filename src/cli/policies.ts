@@ -138,5 +138,14 @@ export function rolePolicies({ roles }: Configuration): readonly RolePolicy[] {
     statementTimeoutMs: role.statementTimeoutMs,
     mayCache: role.cache === "on",
     mayWrite: role.write,
+    guards: {
+      workloadClass: role.class,
+      resultBytesMax: role.resultBytesMax || undefined,
+      queueTimeoutMs: role.queueTimeoutMs || undefined,
+      costMax: role.costMax || undefined,
+      rowsEstimatedMax: role.rowsEstimatedMax || undefined,
+      forbid: role.forbid,
+      explain: role.explain,
+    },
   }))
 }

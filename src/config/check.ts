@@ -95,11 +95,19 @@ function checkSizes({ listen, cache, sql }: Configuration, report: Report): void
     report(["sql", "statementBytesMax"], "is larger than listen.messageBytesMax")
 }
 
-/** A session that writes gets the warehouse's bytes as they are, so that nothing counts its rows. */
-function checkRoles({ roles }: Configuration, report: Report): void {
-  for (const [name, role] of Object.entries(roles))
-    if (role.write && role.rowLimit > 0)
-      report(["roles", name, "write"], "does not go together with rowLimit")
+/** A session that writes gets the warehouse's bytes as they are, so that nothing counts its rows or looks at its queries. */
+const limitsOfReads = ["rowLimit", "resultBytesMax", "costMax", "rowsEstimatedMax"] as const
+
+function checkRoles({ roles, classes }: Configuration, report: Report): void {
+  const classNames = Object.keys(classes)
+  for (const [name, role] of Object.entries(roles)) {
+    if (role.class !== undefined && !classNames.includes(role.class))
+      report(["roles", name, "class"], unknownName("class", role.class, classNames))
+    if (!role.write) continue
+    const limit = limitsOfReads.find((key) => role[key] > 0)
+    const key = role.forbid.length > 0 ? "forbid" : limit
+    if (key !== undefined) report(["roles", name, "write"], `does not go together with ${key}`)
+  }
 }
 
 /** What no key can say alone: names that refer to each other, and limits that only make sense together. */

@@ -66,7 +66,19 @@ export type IdentityConfiguration = DeepReadonly<
   readonly keys: readonly IdentityKey[]
 }
 
-export type RoleConfiguration = DeepReadonly<ParsedConfiguration["roles"][string]>
+type ParsedRole = ParsedConfiguration["roles"][string]
+
+/** Limits on statements; 0 = none, queueTimeoutMs: what the pool says. */
+export type RoleLimits = DeepReadonly<{
+  [Key in Exclude<keyof ParsedRole, "relations" | "write" | "explain" | "class">]-?: NonNullable<
+    ParsedRole[Key]
+  >
+}>
+
+/** With the limits of its class where it says nothing itself. */
+export type RoleConfiguration = DeepReadonly<
+  Pick<ParsedRole, "relations" | "write" | "explain">
+> & { readonly class: string | undefined } & RoleLimits
 
 export type ControlToken = DeepReadonly<
   Omit<ParsedToken, "sha256" | "sha256File"> & {
@@ -82,7 +94,14 @@ export type ControlToken = DeepReadonly<
 export type Configuration = DeepReadonly<
   Omit<
     ParsedConfiguration,
-    "warehouses" | "users" | "control" | "identity" | "policiesFile" | "policies" | "redis"
+    | "warehouses"
+    | "users"
+    | "roles"
+    | "control"
+    | "identity"
+    | "policiesFile"
+    | "policies"
+    | "redis"
   >
 > & {
   /** Absolute; undefined: row and column policies stand in `inlinePolicies`, or there are none. */
@@ -95,6 +114,7 @@ export type Configuration = DeepReadonly<
   readonly redis: RedisSettings | undefined
   readonly warehouses: Readonly<Record<string, WarehouseConfiguration>>
   readonly users: Readonly<Record<string, UserConfiguration>>
+  readonly roles: Readonly<Record<string, RoleConfiguration>>
   readonly control: DeepReadonly<Omit<ParsedConfiguration["control"], "tokens">> & {
     readonly tokens: readonly ControlToken[]
   }

@@ -55,6 +55,29 @@ const relation = z
       )
       .max(1_000, "has more than 1000 entries")
       .default([]),
+    requiredFilter: z
+      .strictObject({
+        column,
+        kind: z.enum(["range", "equality"]).default("range").meta({
+          description:
+            "range: bounds, or equality, which is the narrowest; equality: nothing less.",
+        }),
+        ends: z.enum(["both", "min", "max"]).default("both").meta({
+          description: "Which ends a range must have: from and to, or one of them.",
+        }),
+        exceptRoles: roles("Roles that may read it without.").default([]),
+        example: z
+          .string("must be text; put it in quotes")
+          .min(1, "must not be empty")
+          .max(200, "is longer than 200 characters")
+          .optional()
+          .meta({ description: "A condition that would do, for the hint of the refusal." }),
+      })
+      .optional()
+      .meta({
+        description:
+          "A column that every reading of the relation must restrict by literals or parameters, in a condition that all rows must meet.",
+      }),
     fence: flag(
       true,
       "Evaluate nothing of the client's on rows that a filter removes. false is faster and lets errors tell of such rows.",

@@ -11,6 +11,7 @@ import type { PoliciesFile } from "./policies-file.ts"
 import type { ParsedPolicies } from "./policies-schema.ts"
 import type { KeyPath, Problem } from "./problems.ts"
 import { resolveRedis } from "./resolve-redis.ts"
+import { rolesWithLimits } from "./role-limits.ts"
 import type { ParsedConfiguration } from "./schema.ts"
 import { trimSecret } from "./substitute.ts"
 
@@ -287,7 +288,7 @@ export function resolveConfiguration(
         ? undefined
         : resolver.readable(["policiesFile"], parsed.policiesFile),
     inlinePolicies: policies === undefined ? undefined : options.inlinePolicies(policies),
-    roles: Object.assign(Object.create(null), parsed.roles),
+    roles: rolesWithLimits(parsed),
     identity: identity(resolver, parsed.identity),
     redis: resolveRedis(resolver, parsed.redis),
   }

@@ -1,5 +1,6 @@
 import { z } from "zod"
-import { byteCount, durationMs, durationMsMax, flag, integer, onOff } from "./fields.ts"
+import { byteCount, durationMs, durationMsMax, flag, integer } from "./fields.ts"
+import { limits, workloadClass } from "./limits-schema.ts"
 import { policiesSchema } from "./policies-schema.ts"
 import { redisSchema } from "./redis-schema.ts"
 
@@ -245,16 +246,17 @@ const role = z.strictObject({
     })
     .prefault({})
     .meta({ description: "What the role may read; deny wins, and what nobody allows is denied." }),
-  rowLimit: integer(0, "Most rows of one result; 0 = no limit.", { max: 2_000_000_000 }),
-  onExceed: z
-    .enum(["cut", "error"])
-    .default("cut")
-    .meta({ description: "Above rowLimit: cut with a NOTICE, or fail with 54000." }),
-  statementTimeoutMs: durationMs(300_000, "Longest run of one statement; 0 = no limit."),
-  cache: onOff("on", "off: this role's statements never use the cache."),
+  class: plainName
+    .optional()
+    .meta({ description: "Workload class whose limits hold where the role says nothing." }),
+  ...limits,
+  explain: z.enum(["none", "coarse", "full"]).default("none").meta({
+    description:
+      "EXPLAIN of statements that row or column policies change: refused, the cost's order of magnitude, or the whole plan.",
+  }),
   write: flag(
     false,
-    "May change what it may read, on a connection of the session's own; not together with rowLimit.",
+    "May change what it may read, on a connection of the session's own; not together with limits on results, costs and constructs.",
   ),
 })
 
@@ -423,10 +425,11 @@ export const configurationSchema = z.strictObject({
     z.discriminatedUnion("engine", [postgresWarehouse, duckdbWarehouse]),
   ),
   users: z.record(plainName, user),
+  classes: z.record(plainName, workloadClass).default({}),
   roles: z.record(plainName, role).default({}),
   identity: identity.optional(),
   policiesFile: text(
-    "File with row filters, masks and denied columns (config/policies.example.yaml).",
+    "File with row filters, masks, denied columns and required filters (config/policies.example.yaml).",
   ).optional(),
   policies: policiesSchema
     .optional()

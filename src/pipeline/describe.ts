@@ -5,7 +5,7 @@ import type { Plan } from "./plan-memo.ts"
 import type { Question } from "./question.ts"
 import { refusal } from "./refusal.ts"
 import type { Rooms } from "./rooms.ts"
-import { adapt, inClientsTerms } from "./run.ts"
+import { adapt, inClientsTerms, routeOptions } from "./run.ts"
 import { describeOnCatalogue } from "./run-on-catalogue.ts"
 
 /**
@@ -57,8 +57,8 @@ async function ask(
   const { transaction } = question
   const leased =
     transaction?.isPinned === true
-      ? await transaction.pin(rooms.router, signal)
-      : await rooms.router.lease({ signal })
+      ? await transaction.pin(rooms.router, routeOptions(plan, signal))
+      : await rooms.router.lease(routeOptions(plan, signal))
   let sent = emitted
   try {
     sent = adapt(emitted, undefined, leased).statement

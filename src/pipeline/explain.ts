@@ -3,8 +3,10 @@ import { expand } from "../catalog/expand.ts"
 import { type ErrorReason, GatewayError } from "../core/errors.ts"
 import type { Identity } from "../core/identity.ts"
 import type { BypassReason } from "../core/observation.ts"
+import { type RelationName, relationName } from "../core/relation.ts"
 import { SqlState } from "../core/sql-state.ts"
 import type { Verdict } from "../policy/judge.ts"
+import type { EffectivePolicy } from "../policy/policy.ts"
 import { keyBaseOf, planFor } from "./plan.ts"
 import type { Plan } from "./plan-memo.ts"
 import type { Question } from "./question.ts"
@@ -29,7 +31,11 @@ export type Explanation = {
   readonly relations: readonly string[]
   /** Row and column policies that changed the statement. */
   readonly policies: readonly string[]
+  /** Columns that the statement has to restrict, as `sales.events: range of day`, and what else its reader's guards limit. */
+  readonly guards: readonly string[]
+  readonly workloadClass: string | undefined
   readonly rowLimit: number | undefined
+  readonly resultBytesMax: number | undefined
   readonly statementTimeoutMs: number
   readonly cacheable: boolean
   readonly reason: BypassReason | undefined
@@ -65,14 +71,19 @@ export async function explain(question: Question, rooms: Rooms): Promise<Explana
   const isCacheable = isAllowed && cacheability.kind === "cacheable"
   const base = keyBaseOf(plan, undefined, { context: question, rooms })
   const { user, roles, claims } = question.identity
+  const policy = rooms.policy().effective(roles)
+  const { relations } = expand(plan.relations, snapshot)
   return {
     identity: { user, roles, claims },
     statement: statement.class.kind,
     verdict: verdict.kind,
     refusal: isAllowed ? undefined : refusalOf(verdict),
-    relations: expand(plan.relations, snapshot).relations,
+    relations,
     policies: plan.asked.governed?.applied ?? [],
+    guards: guardsOf(policy, relations),
+    workloadClass: policy.guards.workloadClass,
     rowLimit: isAllowed ? verdict.policy.rowLimit : undefined,
+    resultBytesMax: isAllowed ? policy.guards.resultBytesMax : undefined,
     statementTimeoutMs: isAllowed ? verdict.policy.statementTimeoutMs : 0,
     cacheable: isCacheable,
     reason: cacheability.kind === "bypass" ? cacheability.reason : undefined,
@@ -110,6 +121,24 @@ function scopeDigest({ identity, settings }: Question, plan: Plan, rooms: Rooms)
 function routeOf(plan: Plan, rooms: Rooms): string {
   if (plan.place.kind === "catalogue") return `${rooms.warehouse}/shadow catalogue`
   return rooms.router.endpoints.map(({ name }) => name).join(", ")
+}
+
+function guardsOf(
+  { guards, requiredFilters }: EffectivePolicy,
+  relations: readonly RelationName[],
+): readonly string[] {
+  const names = new Set<string>(relations)
+  const shown: string[] = []
+  for (const { schema, relation, column, kind, ends } of requiredFilters) {
+    const name = relationName(schema, relation)
+    if (!names.has(name)) continue
+    shown.push(`${name}: ${kind} of ${column}${ends === "both" ? "" : ` (${ends})`}`)
+  }
+  if (guards.costMax !== undefined) shown.push(`cost up to ${guards.costMax}`)
+  if (guards.rowsEstimatedMax !== undefined)
+    shown.push(`estimated rows up to ${guards.rowsEstimatedMax}`)
+  if (guards.forbid.length > 0) shown.push(`no ${guards.forbid.join(", ")}`)
+  return shown
 }
 
 /** One statement of a text that must hold exactly one. */

@@ -11,6 +11,7 @@ import type { SettingsView } from "../core/settings.ts"
 import { SqlState } from "../core/sql-state.ts"
 import type { ReadTraits, Statement } from "../core/statement.ts"
 import { govern } from "../policy/govern.ts"
+import { checkGuards } from "../policy/guards/check-guards.ts"
 import { judge, type Verdict } from "../policy/judge.ts"
 import type { Policy } from "../policy/policy.ts"
 import { parseText } from "../sql/parser.ts"
@@ -120,11 +121,16 @@ function makePlan(
   const scope: NameScope = { snapshot, searchPath, database: rooms.warehouse }
   const asked = read(statement, traits, scope)
   const { named } = asked
-  const judged = judge(
+  const expanded = asked.expansion.relations
+  const granted = judge(
     statement,
-    { named: named.resolved, expanded: asked.expansion.relations, unknown: named.unknown },
+    { named: named.resolved, expanded, unknown: named.unknown },
     effective,
   )
+  const judged =
+    (granted.kind === "allowed"
+      ? checkGuards({ statement, expanded, unknown: named.unknown, scope }, effective)
+      : undefined) ?? granted
   const governed =
     judged.kind === "allowed" ? governedRead(asked, judged, context, scope) : { verdict: judged }
   const { verdict } = governed
@@ -134,7 +140,7 @@ function makePlan(
       ? onWarehouse
       : placeOf(traits, { named: named.resolved, unknown: named.unknown }, snapshot, effective)
   const functions = resolveFunctions(sent.traits.functions, { snapshot, searchPath })
-  const behind = united(asked.expansion.relations, sent.expansion.relations)
+  const behind = united(expanded, sent.expansion.relations)
   const relations = dependencies(behind, snapshot)
   const ttlMs = rooms.ttl.ttlMs(relations)
   const { expansion } = sent
@@ -188,22 +194,32 @@ function governedRead(
   { identity }: PlanContext,
   scope: NameScope,
 ): GovernedPlan {
-  const { rules } = verdict.policy
+  const { rules, guards } = verdict.policy
   if (rules === undefined) return { verdict }
   const { statement, traits } = asked
   const expanded = asked.expansion.relations
   const { unknown } = asked.named
   const { claims } = identity
-  const governed = govern({ statement, traits, rules, claims, scope, expanded, unknown })
+  const governed = govern({
+    statement,
+    traits,
+    rules,
+    claims,
+    scope,
+    expanded,
+    unknown,
+    explain: guards.explain,
+  })
   if (governed.kind === "refused") return { verdict: governed }
   if (governed.kind === "untouched") return { verdict }
   const { query, applied } = governed
   const [rewritten, ...more] = parseText(query.text)
-  if (rewritten === undefined || more.length > 0 || rewritten.class.kind !== "read")
+  const made = rewritten === undefined ? undefined : traitsOf(rewritten)
+  if (rewritten === undefined || made === undefined || more.length > 0)
     throw new InvariantViolation("what policies made of a read is none")
   return {
     verdict,
-    read: read(rewritten, rewritten.class.traits, scope),
+    read: read(rewritten, made, scope),
     governed: { applied, clientPosition: query.clientPosition ?? (() => undefined) },
   }
 }

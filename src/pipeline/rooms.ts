@@ -7,6 +7,7 @@ import type { Policy } from "../policy/policy.ts"
 import type { Router } from "../route/router.ts"
 import type { StatementMemo } from "../sql/statement-memo.ts"
 import type { DescriptionMemo } from "./description-memo.ts"
+import type { EstimateMemo } from "./estimate.ts"
 import type { PlanMemo } from "./plan-memo.ts"
 
 /** What the engine reports at login: ParameterStatus names and values, and the text of version(). */
@@ -39,6 +40,7 @@ export type Rooms = {
   readonly shadow: ShadowCatalogue | undefined
   readonly plans: PlanMemo
   readonly descriptions: DescriptionMemo
+  readonly estimates: EstimateMemo
   /** Canonical values of settings that the engine checks, by name and value as written. */
   readonly checkedSettings: Map<string, string>
   readonly followerWaitMsMax: number

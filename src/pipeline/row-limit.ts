@@ -3,17 +3,26 @@ import type { Remark } from "../core/remark.ts"
 import type { Completion, EarlyNotice, RowBatch, RowStream } from "../core/result.ts"
 import { SqlState } from "../core/sql-state.ts"
 
-export type RowLimitRule = { readonly rowLimit: number; readonly onExceed: "cut" | "error" }
+export type RowLimitRule = {
+  /** Undefined: no limit. */
+  readonly rowLimit?: number | undefined
+  /** Bytes of DataRow messages; undefined: no limit. A row that does not fit as a whole is left out. */
+  readonly resultBytesMax?: number | undefined
+  readonly onExceed: "cut" | "error"
+}
 
 /**
- * The row limit on the stream: the second of its two enforcements (the first is LIMIT in the SQL) and the one that cannot be
- * argued with. One row beyond the limit decides between a whole result and a cut one.
+ * The limits of a result on the stream. That of rows is enforced here a second time (the first is LIMIT in the SQL), and here it
+ * cannot be argued with. One row beyond a limit decides between a whole result and a cut one.
  */
 export class LimitedRows implements RowStream {
   readonly #rows: RowStream
   readonly #rule: RowLimitRule
   readonly #remarks: Remark[]
+  readonly #rowLimit: number
+  readonly #bytesMax: number
   #sent = 0
+  #sentBytes = 0
   #completion: Completion | undefined
   /** True when rows were left out: such a result must not be stored. */
   isCut = false
@@ -21,6 +30,8 @@ export class LimitedRows implements RowStream {
   constructor(rows: RowStream, rule: RowLimitRule, remarks: Remark[]) {
     this.#rows = rows
     this.#rule = rule
+    this.#rowLimit = rule.rowLimit ?? Infinity
+    this.#bytesMax = rule.resultBytesMax ?? Infinity
     this.#remarks = remarks
   }
 
@@ -40,20 +51,31 @@ export class LimitedRows implements RowStream {
     if (this.#completion !== undefined) return undefined
     const batch = await this.#rows.next()
     if (batch === undefined) return undefined
-    const room = this.#rule.rowLimit - this.#sent
-    if (batch.rowCount <= room) {
+    const rows = this.#rowLimit - this.#sent
+    const bytes = this.#bytesMax - this.#sentBytes
+    if (batch.rowCount <= rows && batch.bytes.length <= bytes) {
       this.#sent += batch.rowCount
+      this.#sentBytes += batch.bytes.length
       return batch
     }
-    if (this.#rule.onExceed === "error") throw limitExceeded(this.#rule.rowLimit)
-    this.#sent = this.#rule.rowLimit
+    return this.#cut(batch, rows, bytes)
+  }
+
+  #cut(batch: RowBatch, rows: number, bytes: number): RowBatch | undefined {
+    const kept = firstRows(batch, rows, bytes)
+    const isRowLimit = kept.rowCount === rows
+    const { rowLimit, resultBytesMax, onExceed } = this.#rule
+    const limit = isRowLimit ? `row limit of ${rowLimit}` : `limit of ${resultBytesMax} bytes`
+    if (onExceed === "error")
+      throw limitExceeded(limit, isRowLimit ? "row_limit_exceeded" : "result_bytes_exceeded")
+    this.#sent += kept.rowCount
     this.isCut = true
     const { notices } = batch
-    const isLeft = room === 0 && notices !== undefined
+    const isLeft = kept.rowCount === 0 && notices !== undefined
     this.#completion = { tag: `SELECT ${this.#sent}`, notices: isLeft ? notices : [] }
-    this.#remarks.push(cutRemark(this.#rule.rowLimit))
+    this.#remarks.push(cutRemark(limit))
     this.#rows[Symbol.dispose]()
-    return room === 0 ? undefined : firstRows(batch, room)
+    return kept.rowCount === 0 ? undefined : kept
   }
 
   [Symbol.dispose](): void {
@@ -62,29 +84,38 @@ export class LimitedRows implements RowStream {
 }
 
 /** The first rows of a batch: DataRow messages carry their length behind the type byte (PostgreSQL manual, 54.7). */
-function firstRows(batch: RowBatch, rowCount: number): RowBatch {
+function firstRows(batch: RowBatch, rowsMax: number, bytesMax: number): RowBatch {
   let end = 0
-  for (let row = 0; row < rowCount; row += 1) {
+  let rowCount = 0
+  while (rowCount < rowsMax && rowCount < batch.rowCount) {
     if (end + 5 > batch.bytes.length) throw new InvariantViolation("a row batch ends within a row")
-    end += 1 + batch.bytes.readInt32BE(end + 1)
+    const next = end + 1 + batch.bytes.readInt32BE(end + 1)
+    if (next > bytesMax) break
+    end = next
+    rowCount += 1
   }
   return { ...batch, bytes: batch.bytes.subarray(0, end), rowCount }
 }
 
-function cutRemark(rowLimit: number): Remark {
+const hint = "Aggregate or filter further; the limit belongs to your role at the gateway."
+
+function cutRemark(limit: string): Remark {
   return {
     severity: "NOTICE",
     sqlState: SqlState.ProgramLimitExceeded,
-    message: `result was cut at the row limit of ${rowLimit}`,
-    hint: "Aggregate or filter further; the limit belongs to your role at the gateway.",
+    message: `result was cut at the ${limit}`,
+    hint,
   }
 }
 
-function limitExceeded(rowLimit: number): GatewayError {
+function limitExceeded(
+  limit: string,
+  reason: "row_limit_exceeded" | "result_bytes_exceeded",
+): GatewayError {
   return new GatewayError({
     sqlState: SqlState.ProgramLimitExceeded,
-    reason: "row_limit_exceeded",
-    message: `result exceeds the row limit of ${rowLimit}`,
-    hint: "Aggregate or filter further; the limit belongs to your role at the gateway.",
+    reason,
+    message: `result exceeds the ${limit}`,
+    hint,
   })
 }

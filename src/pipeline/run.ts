@@ -5,8 +5,11 @@ import type { Remark } from "../core/remark.ts"
 import type { Completion, EarlyNotice, RowBatch, RowStream } from "../core/result.ts"
 import { SqlState } from "../core/sql-state.ts"
 import type { Emitted, Statement } from "../core/statement.ts"
-import type { Leased } from "../route/router.ts"
+import type { Leased, RouteOptions } from "../route/router.ts"
 import { emitTree, emitUnchanged, limitRows } from "../sql/emit.ts"
+import { coarsePlan } from "./coarse-plan.ts"
+import { checkEstimate, needsEstimate, queryToEstimate } from "./cost-guard.ts"
+import { type Estimate, estimateId, explained, ofExplained, readEstimate } from "./estimate.ts"
 import type { Asked, Plan } from "./plan-memo.ts"
 import type { Question } from "./question.ts"
 import type { Rooms } from "./rooms.ts"
@@ -43,15 +46,20 @@ export async function runOnWarehouse(
     try {
       const { statement, parameters } = adapt(emitted, question.parameters, leased)
       sent = statement
-      const rows = await leased.lease.connection.run({
-        statement,
-        parameters,
-        resultFormats: question.resultFormats,
-        protocol: question.protocol,
-        settings: question.settings,
-        statementTimeoutMs: timeoutMs,
-        signal: deadline.signal,
-      })
+      const course = { question, plan, rooms, leased, timeoutMs, signal: deadline.signal }
+      if (needsEstimate(plan)) await checkCost(emitted, course)
+      const rows =
+        isCoarse(plan) && plan.asked.statement.class.kind === "explain"
+          ? coarsePlan(await estimated(emitted, course), question.resultFormats)
+          : await leased.lease.connection.run({
+              statement,
+              parameters,
+              resultFormats: question.resultFormats,
+              protocol: question.protocol,
+              settings: question.settings,
+              statementTimeoutMs: timeoutMs,
+              signal: deadline.signal,
+            })
       return new WarehouseRows(limited(rows, plan), {
         leased,
         isPinned: isPinned(question, leased),
@@ -68,6 +76,62 @@ export async function runOnWarehouse(
     deadline[Symbol.dispose]()
     throw thrown
   }
+}
+
+/** A statement that has its lease. */
+type Course = {
+  readonly question: Question
+  readonly plan: Plan
+  readonly rooms: Rooms
+  readonly leased: Leased
+  readonly timeoutMs: number
+  readonly signal: AbortSignal
+}
+
+async function checkCost(emitted: Emitted, course: Course): Promise<void> {
+  const { verdict, asked } = course.plan
+  if (verdict.kind !== "allowed") return
+  checkEstimate(await estimated(emitted, course), verdict.policy, asked.governed !== undefined)
+}
+
+/** What the engine expects of the statement, asked on the statement's own connection. */
+async function estimated(emitted: Emitted, course: Course): Promise<Estimate> {
+  const { question, plan, rooms, leased } = course
+  const { statement } = plan.asked
+  const { bytesDigest } = question.settings
+  const version = rooms.catalog.current()?.version ?? ""
+  const id = estimateId(
+    [statement.canonical, emitted.text, bytesDigest, version],
+    question.parameters,
+  )
+  const known = rooms.estimates.get(id)
+  if (known !== undefined) return known
+  const query = adapt(queryToEstimate(emitted, statement), question.parameters, leased)
+  try {
+    const rows = await leased.lease.connection.run({
+      statement: explained(query.statement),
+      parameters: query.parameters,
+      resultFormats: [],
+      protocol: question.protocol,
+      settings: question.settings,
+      statementTimeoutMs: course.timeoutMs,
+      signal: course.signal,
+    })
+    const estimate = await readEstimate(rows)
+    rooms.estimates.set(id, estimate)
+    return estimate
+  } catch (thrown) {
+    throw ofExplained(thrown)
+  }
+}
+
+/** EXPLAIN of what a policy changed, for a role that may know the order of magnitude only. */
+function isCoarse({ verdict, asked }: Plan): boolean {
+  return (
+    asked.governed !== undefined &&
+    verdict.kind === "allowed" &&
+    verdict.policy.guards.explain === "coarse"
+  )
 }
 
 /** The text that `runOnWarehouse` would send. */
@@ -106,22 +170,30 @@ function leaseFor(
   { signal, fences }: RunOptions,
 ): Promise<Leased> {
   const { transaction } = question
+  const options = routeOptions(plan, signal)
   const lease = () =>
     fences === undefined || !mayAskReplica(plan)
-      ? rooms.router.lease({ signal })
-      : rooms.router.leaseForRead({ signal }, fences)
+      ? rooms.router.lease(options)
+      : rooms.router.leaseForRead(options, fences)
   if (transaction === undefined) return lease()
   const belongs =
     transaction.isPinned ||
     transaction.needsSnapshot ||
     (plan.cacheability.kind === "bypass" && plan.cacheability.needsTransaction)
-  return belongs ? transaction.pin(rooms.router, signal) : lease()
+  return belongs ? transaction.pin(rooms.router, options) : lease()
 }
 
 /** What is cached may come from any server; of the rest only what merely depends on the time or on the client's wish. */
 function mayAskReplica({ cacheability, hasUnknown }: Plan): boolean {
   if (hasUnknown) return false
   return cacheability.kind !== "bypass" || cacheability.reason === "time_function"
+}
+
+/** A lease is the workload class's: it counts against that, and waits as long as that allows. */
+export function routeOptions({ verdict }: Plan, signal: AbortSignal): RouteOptions {
+  if (verdict.kind !== "allowed") return { signal }
+  const { queueTimeoutMs, workloadClass } = verdict.policy.guards
+  return { signal, queueTimeoutMs, workloadClass }
 }
 
 function isPinned(question: Question, leased: Leased): boolean {
@@ -144,10 +216,12 @@ export function adapt(
 
 export function limited(rows: RowStream, plan: Plan): { rows: RowStream; remarks: Remark[] } {
   const remarks: Remark[] = []
-  if (plan.verdict.kind !== "allowed" || plan.verdict.policy.rowLimit === undefined)
-    return { rows, remarks }
-  const { rowLimit, onExceed } = plan.verdict.policy
-  return { rows: new LimitedRows(rows, { rowLimit, onExceed }, remarks), remarks }
+  if (plan.verdict.kind !== "allowed") return { rows, remarks }
+  const { rowLimit, onExceed, guards } = plan.verdict.policy
+  const { resultBytesMax } = guards
+  if (rowLimit === undefined && resultBytesMax === undefined) return { rows, remarks }
+  const rule = { rowLimit, resultBytesMax, onExceed }
+  return { rows: new LimitedRows(rows, rule, remarks), remarks }
 }
 
 /**
@@ -273,7 +347,7 @@ export class WarehouseRows implements RowStream {
     return this.#rows.completion
   }
 
-  /** True when the row limit left rows out: such a result is not stored. */
+  /** True when a limit left rows out: such a result is not stored. */
   get isCut(): boolean {
     return this.#rows instanceof LimitedRows && this.#rows.isCut
   }

@@ -1,5 +1,5 @@
 import type { IsolationLevel } from "../core/statement.ts"
-import type { Leased, Router } from "../route/router.ts"
+import type { Leased, RouteOptions, Router } from "../route/router.ts"
 
 /**
  * The warehouse's side of one explicit transaction. Most transactions of BI tools never need one: their reads come from the
@@ -32,11 +32,11 @@ export class TransactionScope {
   }
 
   /** The transaction's own lease, opened when it does not exist yet. */
-  async pin(router: Router, signal: AbortSignal): Promise<Leased> {
+  async pin(router: Router, options: RouteOptions): Promise<Leased> {
     if (this.#leased !== undefined) return this.#leased
-    const leased = await router.lease({ signal })
+    const leased = await router.lease(options)
     try {
-      await leased.lease.connection.beginTransaction(this.isolation, signal)
+      await leased.lease.connection.beginTransaction(this.isolation, options.signal)
       for (const name of this.#savepoints)
         await leased.lease.connection.savepoint({ kind: "savepoint", name })
     } catch (error) {

@@ -27,6 +27,15 @@ type RelationInput = {
     readonly columns: readonly string[]
     readonly exceptRoles: readonly string[]
   }[]
+  readonly requiredFilter?:
+    | {
+        readonly column: string
+        readonly kind: "range" | "equality"
+        readonly ends: "both" | "min" | "max"
+        readonly exceptRoles: readonly string[]
+        readonly example?: string | undefined
+      }
+    | undefined
   readonly fence: boolean
 }
 
@@ -95,9 +104,12 @@ class Compiler {
     }
     for (const [index, { exceptRoles }] of input.deniedColumns.entries())
       this.#roles([...path, "deniedColumns", index, "exceptRoles"], exceptRoles)
-    const { unfilteredRoles, deniedColumns, fence } = input
+    const { unfilteredRoles, deniedColumns, requiredFilter, fence } = input
+    this.#roles([...path, "requiredFilter", "exceptRoles"], requiredFilter?.exceptRoles ?? [])
+    if (requiredFilter?.kind === "equality" && requiredFilter.ends !== "both")
+      this.#report([...path, "requiredFilter", "ends"], "is for kind: range")
     const columns = { masks, deniedColumns, isFenced: fence }
-    return { schema, relation, rowFilters, unfilteredRoles, ...columns }
+    return { schema, relation, rowFilters, unfilteredRoles, requiredFilter, ...columns }
   }
 
   #expression(path: PolicyProblem["path"], source: string): PolicyExpression {

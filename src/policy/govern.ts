@@ -6,11 +6,13 @@ import type { RelationName, RelationRef } from "../core/relation.ts"
 import { SqlState } from "../core/sql-state.ts"
 import type { Emitted, ReadTraits, Statement } from "../core/statement.ts"
 import { emitUnchanged } from "../sql/emit.ts"
+import { isAnalyze, isTextFormat } from "../sql/explain-options.ts"
 import { parseText } from "../sql/parser.ts"
 import { type RelationUse, rewriteRelations, type StandIn } from "../sql/rewrite-relations.ts"
 import { checkCalls, checkRead } from "./check-read.ts"
 import { type Refusal, refused } from "./judge.ts"
 import type { ReaderRule, ReaderRules } from "./relation-policy.ts"
+import type { Guards } from "./rules.ts"
 import { rulesByRelation } from "./rules-by-relation.ts"
 import { PolicyRefusal, relationSource, tableQuery, viewSource } from "./stand-in.ts"
 
@@ -23,6 +25,8 @@ export type GovernedRead = {
   readonly scope: NameScope
   readonly expanded: readonly RelationName[]
   readonly unknown: readonly RelationRef[]
+  /** What the reader may learn of plans. */
+  readonly explain: Guards["explain"]
 }
 
 export type Governed =
@@ -52,11 +56,8 @@ export function govern(read: GovernedRead): Governed {
   const governor = new Governor(read)
   const touched = traits.relations.some((ref) => governor.touches(ref))
   if (!touched) return { kind: "untouched" }
-  if (statement.class.kind !== "read")
-    return construct(
-      "EXPLAIN",
-      "The planner's estimates would tell about rows that are hidden from you.",
-    )
+  const unexplained = statement.class.kind === "read" ? undefined : checkExplain(read)
+  if (unexplained !== undefined) return unexplained
   if (traits.usesSystemColumn) return construct("a system column")
   try {
     const query = governor.rewritten(statement, scope)
@@ -67,6 +68,20 @@ export function govern(read: GovernedRead): Governed {
     if (!(thrown instanceof GatewayError) || thrown.severity === "FATAL") throw thrown
     return refused(SqlState.FeatureNotSupported, thrown.reason, thrown.message, thrown.hint)
   }
+}
+
+/** What an EXPLAIN tells comes from all rows, hidden ones too; with ANALYZE it counts them. */
+function checkExplain({ statement, explain }: GovernedRead): Refusal | undefined {
+  if (explain === "none")
+    return construct(
+      "EXPLAIN",
+      "The planner's estimates would tell about rows that are hidden from you. A role may be given `explain: coarse`.",
+    )
+  if (isAnalyze(statement.ast))
+    return construct("EXPLAIN ANALYZE", "It would count rows that are hidden from you.")
+  if (explain === "coarse" && !isTextFormat(statement.ast))
+    return construct("EXPLAIN in this format", "Your role sees one line of text.")
+  return undefined
 }
 
 function construct(what: string, hint?: string): Refusal {

@@ -1,7 +1,7 @@
 import { hash } from "node:crypto"
 import { RelationPatterns } from "./pattern.ts"
-import type { ReaderRules, RelationPolicies } from "./relation-policy.ts"
-import type { RolePolicy } from "./rules.ts"
+import type { ReaderRules, RelationPolicies, RequiredFilter } from "./relation-policy.ts"
+import type { Guards, RolePolicy } from "./rules.ts"
 
 /** The limits in force for one set of roles, and who may read what: what judge() needs, computed once per set. */
 export type EffectivePolicy = {
@@ -10,8 +10,12 @@ export type EffectivePolicy = {
   readonly rowLimit: number | undefined
   readonly onExceed: "cut" | "error"
   readonly statementTimeoutMs: number
+  /** Further limits of reads. */
+  readonly guards: Guards
+  /** Columns that every reading of some relations must restrict. */
+  readonly requiredFilters: readonly RequiredFilter[]
   readonly mayCache: boolean
-  /** Some role may write, and nothing limits the rows it reads: a writer's reads flow past the row limit. */
+  /** Some role may write, and nothing limits what it reads: a writer's reads flow past limits and guards. */
   readonly mayWrite: boolean
   /**
    * Digest of everything here that can change the rows of an allowed statement. Two identities with equal scopes may share
@@ -64,20 +68,44 @@ export class Policy {
     const allowed = roles.flatMap((role) => role.relations.allow)
     const denied = roles.flatMap((role) => role.relations.deny)
     const rules = this.relations?.rulesFor(roleNames)
+    const requiredFilters = this.relations?.requiredFor(roleNames) ?? []
+    const guards = first?.guards ?? noGuards
+    const isUnlimited =
+      rules === undefined &&
+      rowLimit === undefined &&
+      requiredFilters.length === 0 &&
+      !limitsReads(guards)
+    const { resultBytesMax } = guards
+    const rowsShown = [rowLimit ?? null, onExceed, resultBytesMax ?? null]
     return {
       allow: new RelationPatterns(allowed),
       deny: new RelationPatterns(denied),
       rowLimit,
       onExceed,
       statementTimeoutMs: first?.statementTimeoutMs ?? 0,
+      guards,
+      requiredFilters,
       rules,
-      mayWrite:
-        rules === undefined && rowLimit === undefined && roles.some((role) => role.mayWrite),
+      mayWrite: isUnlimited && roles.some((role) => role.mayWrite),
       mayCache: roles.length > 0 && roles.every((role) => role.mayCache),
-      scope: hash("sha256", JSON.stringify([rowLimit ?? null, onExceed])) as PolicyScope,
+      scope: hash("sha256", JSON.stringify(rowsShown)) as PolicyScope,
       visibility: hash("sha256", JSON.stringify([distinct(allowed), distinct(denied)])),
     }
   }
+}
+
+const noGuards: Guards = {
+  workloadClass: undefined,
+  resultBytesMax: undefined,
+  queueTimeoutMs: undefined,
+  costMax: undefined,
+  rowsEstimatedMax: undefined,
+  forbid: [],
+  explain: "none",
+}
+
+function limitsReads({ resultBytesMax, costMax, rowsEstimatedMax, forbid }: Guards): boolean {
+  return (resultBytesMax ?? costMax ?? rowsEstimatedMax) !== undefined || forbid.length > 0
 }
 
 function distinct(patterns: readonly string[]): readonly string[] {

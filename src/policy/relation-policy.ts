@@ -23,6 +23,25 @@ export type DeniedColumns = {
   readonly exceptRoles: readonly string[]
 }
 
+/** Each reading of the relation must restrict this column by literals. */
+export type RequiredFilter = {
+  readonly schema: string
+  readonly relation: string
+  readonly column: string
+  /** `range`: from and to, or an equality, which is the narrowest range; `equality`: nothing less. */
+  readonly kind: "range" | "equality"
+  /** Which ends a range must have. */
+  readonly ends: "both" | "min" | "max"
+  /** A condition that would do, for the hint. */
+  readonly example: string | undefined
+}
+
+/** The same as the file has it, with the roles that are free of it. */
+export type RequiredColumn = Pick<RequiredFilter, "column" | "kind" | "ends"> & {
+  readonly exceptRoles: readonly string[]
+  readonly example?: string | undefined
+}
+
 /** What holds for one relation. */
 export type RelationPolicy = {
   readonly schema: string
@@ -31,6 +50,7 @@ export type RelationPolicy = {
   readonly unfilteredRoles: readonly string[]
   readonly masks: readonly ColumnMask[]
   readonly deniedColumns: readonly DeniedColumns[]
+  readonly requiredFilter?: RequiredColumn | undefined
   /** OFFSET 0 behind the filter: PostgreSQL then evaluates nothing of the client's on a row that is filtered out. */
   readonly isFenced: boolean
 }
@@ -100,6 +120,16 @@ export class RelationPolicies {
   rulesFor(roles: readonly string[]): ReaderRules | undefined {
     const rules = this.relations.flatMap((policy) => ruleOf(policy, new Set(roles)) ?? [])
     return rules.length === 0 ? undefined : { rules, policies: this }
+  }
+
+  /** What these roles must restrict wherever they read it. One of the excepted roles is enough to be free of it. */
+  requiredFor(roles: readonly string[]): readonly RequiredFilter[] {
+    return this.relations.flatMap(({ schema, relation, requiredFilter }) => {
+      if (requiredFilter === undefined) return []
+      const { exceptRoles, column, kind, ends, example } = requiredFilter
+      if (exceptRoles.some((role) => roles.includes(role))) return []
+      return [{ schema, relation, column, kind, ends, example }]
+    })
   }
 
   /** Digest of the claims that policies can use: identities with equal ones and equal roles get equal plans. */

@@ -11,6 +11,27 @@ export type RolePolicy = {
   readonly mayCache: boolean
   /** May change data and definitions of the relations it is granted, on a connection of the session's own. */
   readonly mayWrite: boolean
+  /** Undefined: nothing of the kind is limited. */
+  readonly guards?: Guards | undefined
+}
+
+/** What a role may be kept from writing, whatever it reads. */
+export type Construct = "cross_join" | "select_star" | "recursive" | "no_limit"
+
+/** Limits of reads beyond rows and time; undefined = none. */
+export type Guards = {
+  /** The workload class that the role's statements queue with. */
+  readonly workloadClass: string | undefined
+  /** Bytes of one result's DataRow messages; `onExceed` says what happens to a longer one. */
+  readonly resultBytesMax: number | undefined
+  /** Longest wait for a connection and for the class's turn. */
+  readonly queueTimeoutMs: number | undefined
+  readonly costMax: number | undefined
+  /** Rows that a step of the plan is estimated to give. */
+  readonly rowsEstimatedMax: number | undefined
+  readonly forbid: readonly Construct[]
+  /** EXPLAIN of statements that row or column policies change. */
+  readonly explain: "none" | "coarse" | "full"
 }
 
 /** Patterns over `schema.name`: exact, `schema.*` or `*`. Deny wins over allow; what nothing allows is denied. */

@@ -21,6 +21,7 @@ export class Lease {
   readonly #connection: WarehouseConnection
   readonly #onDispose: () => void
   readonly #onMisuse: (error: InvariantViolation) => void
+  #onReturned: (() => void) | undefined
   #isDisposed = false
 
   constructor(init: LeaseInit) {
@@ -36,6 +37,11 @@ export class Lease {
     return this.#connection
   }
 
+  /** Has the callback called once, when the lease is disposed of. */
+  whenReturned(callback: () => void): void {
+    this.#onReturned = callback
+  }
+
   [Symbol.dispose](): void {
     if (this.#isDisposed) {
       this.#onMisuse(new InvariantViolation("a lease was disposed of twice"))
@@ -43,5 +49,6 @@ export class Lease {
     }
     this.#isDisposed = true
     this.#onDispose()
+    this.#onReturned?.()
   }
 }

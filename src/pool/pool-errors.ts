@@ -24,6 +24,27 @@ export function queueTimeout(endpoint: string, waitMsMax: number): GatewayError 
   })
 }
 
+export function classQueueFull(workloadClass: string, waitersMax: number): GatewayError {
+  return new GatewayError({
+    sqlState: SqlState.TooManyConnections,
+    reason: "class_queue_full",
+    message: `too many statements of class "${workloadClass}" are waiting`,
+    detail: `${waitersMax} statements are waiting already.`,
+    hint: "Try again in a moment.",
+    safeToRetry: true,
+  })
+}
+
+export function classQueueTimeout(workloadClass: string, waitMsMax: number): GatewayError {
+  return new GatewayError({
+    sqlState: SqlState.TooManyConnections,
+    reason: "class_queue_timeout",
+    message: `no statement of class "${workloadClass}" ended within ${waitMsMax} ms`,
+    hint: "Try again in a moment.",
+    safeToRetry: true,
+  })
+}
+
 /** `cause` is what the last attempt to connect ended with; it may name hosts and reaches the logs only. */
 export function endpointDown(endpoint: string, cause: unknown): GatewayError {
   return new GatewayError({

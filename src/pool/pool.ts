@@ -49,7 +49,7 @@ export type LeaseOptions = {
   /** Aborting gives up the place in the queue; the lease rejects with the signal's reason. */
   readonly signal: AbortSignal
   /** May shorten the pool's own limit, never lengthen it. */
-  readonly waitMsMax?: number
+  readonly waitMsMax?: number | undefined
 }
 
 export type PoolStats = {

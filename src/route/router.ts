@@ -1,6 +1,7 @@
 import type { DirectConnection, DirectOptions } from "../core/direct.ts"
 import { GatewayError, InvariantViolation } from "../core/errors.ts"
 import { latestPosition, type Position } from "../core/position.ts"
+import type { ClassGate } from "../pool/class-gate.ts"
 import type { Lease } from "../pool/lease.ts"
 import type { LeaseOptions, Pool } from "../pool/pool.ts"
 import type { WriteSlots } from "../pool/write-slots.ts"
@@ -26,6 +27,14 @@ export type Route = {
   readonly reason: RouteReason
 }
 
+export type RouteOptions = {
+  readonly signal: AbortSignal
+  /** May shorten what the pool says, never lengthen it; holds for the class's turn and the connection together. */
+  readonly queueTimeoutMs?: number | undefined
+  /** The class whose statements are counted; one without a gate is not. */
+  readonly workloadClass?: string | undefined
+}
+
 export type Leased = { readonly lease: Lease; readonly route: Route }
 
 /** For metrics: leases given so far, by role and reason, and how often a replica had not replayed what a reader must see. */
@@ -47,9 +56,14 @@ export class Router {
   readonly #routedCounts = new Map<`${Endpoint["role"]} ${RouteReason}`, number>()
   #fenceRejections = 0
   readonly #positions = new ReplicaPositions()
+  readonly #gates: ReadonlyMap<string, ClassGate>
   #turn = 0
 
-  constructor(endpoints: readonly Endpoint[], writeSlots: WriteSlots) {
+  constructor(
+    endpoints: readonly Endpoint[],
+    writeSlots: WriteSlots,
+    gates: ReadonlyMap<string, ClassGate> = new Map(),
+  ) {
     const [primary, ...replicas] = endpoints
     if (primary?.role !== "primary" || replicas.some(({ role }) => role === "primary"))
       throw new InvariantViolation("a warehouse has exactly one primary, its first endpoint")
@@ -57,6 +71,7 @@ export class Router {
     this.#primary = primary
     this.#replicas = replicas
     this.#writeSlots = writeSlots
+    this.#gates = gates
   }
 
   get counters(): RouterCounters {
@@ -72,16 +87,44 @@ export class Router {
     return this.#writeSlots.open(options)
   }
 
-  /** A connection to the primary. Rejects as Pool.lease does. */
-  lease(options: LeaseOptions): Promise<Leased> {
-    return this.#leasePrimary(options, this.hasReplicas ? "needs_primary" : "only_endpoint")
+  /** A connection to the primary. Rejects as Pool.lease and ClassGate.enter do. */
+  lease(options: RouteOptions): Promise<Leased> {
+    const reason = this.hasReplicas ? "needs_primary" : "only_endpoint"
+    return this.#inTurn(options, (leaseOptions) => this.#leasePrimary(leaseOptions, reason))
   }
 
   /**
    * A connection for a read that may be answered by any server that has replayed all of `fences` (TokenVector.fences).
-   * Rejects as Pool.lease of the primary does.
+   * Rejects as {@link lease} does.
    */
-  async leaseForRead(options: LeaseOptions, fences: readonly Position[]): Promise<Leased> {
+  leaseForRead(options: RouteOptions, fences: readonly Position[]): Promise<Leased> {
+    return this.#inTurn(options, (leaseOptions) => this.#leaseAnywhere(leaseOptions, fences))
+  }
+
+  /** When it is the class's turn; its place is given back with the lease. */
+  async #inTurn(
+    { signal, queueTimeoutMs, workloadClass }: RouteOptions,
+    leased: (options: LeaseOptions) => Promise<Leased>,
+  ): Promise<Leased> {
+    const gate = workloadClass === undefined ? undefined : this.#gates.get(workloadClass)
+    if (gate === undefined) return leased({ signal, waitMsMax: queueTimeoutMs })
+    const startedMs = performance.now()
+    const leave = await gate.enter({ signal, waitMsMax: queueTimeoutMs })
+    try {
+      const waitMsMax =
+        queueTimeoutMs === undefined
+          ? undefined
+          : Math.max(0, queueTimeoutMs - (performance.now() - startedMs))
+      const found = await leased({ signal, waitMsMax })
+      found.lease.whenReturned(leave)
+      return found
+    } catch (thrown) {
+      leave()
+      throw thrown
+    }
+  }
+
+  async #leaseAnywhere(options: LeaseOptions, fences: readonly Position[]): Promise<Leased> {
     if (!this.hasReplicas) return this.#leasePrimary(options, "only_endpoint")
     const needed = latestPosition(fences)
     if (needed === undefined && fences.length > 0) {

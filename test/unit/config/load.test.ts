@@ -17,16 +17,37 @@ describe("a configuration", () => {
     equal(users["superset"]?.databases, undefined)
     deepEqual(roles["analyst"], {
       relations: { allow: ["*"], deny: [] },
+      write: false,
+      explain: "none",
+      class: undefined,
       rowLimit: 0,
       onExceed: "cut",
+      resultBytesMax: 0,
       statementTimeoutMs: 300_000,
+      queueTimeoutMs: 0,
+      costMax: 0,
+      rowsEstimatedMax: 0,
       cache: "on",
-      write: false,
+      forbid: [],
     })
     deepEqual([listen.host, listen.port], ["127.0.0.1", 6432])
     deepEqual([control.host, control.port, control.tokens.length], ["127.0.0.1", 6480, 0])
     deepEqual([cache.memoryBytesMax, cache.entryBytesMax], [256 * 1024 ** 2, 8 * 1024 ** 2])
     deepEqual([sql.offLoopBytes, log.level], [16_384, "info"])
+  })
+
+  it("gives a role the limits of its class where it says nothing itself", () => {
+    const { roles } = parse(
+      minimal
+        .replace("analyst: {", "analyst: { class: slow, rowLimit: 0, costMax: 7, ")
+        .concat(
+          "classes:\n  slow: { rowLimit: 5, resultBytesMax: 1KiB, queueTimeoutMs: 2s, forbid: [recursive], cache: off }\n",
+        ),
+    )
+    const analyst = roles["analyst"]
+    deepEqual([analyst?.rowLimit, analyst?.costMax, analyst?.resultBytesMax], [0, 7, 1024])
+    deepEqual([analyst?.queueTimeoutMs, analyst?.cache], [2_000, "off"])
+    deepEqual([analyst?.forbid, analyst?.statementTimeoutMs], [["recursive"], 300_000])
   })
 
   it("has names that cannot reach Object.prototype", () => {
@@ -89,7 +110,7 @@ describe("a configuration", () => {
     [
       "an unknown section",
       withSection("grafana: {}"),
-      "10:1: grafana: unknown key; known keys: listen, control, warehouses, users, roles, identity, policiesFile, policies, cache, redis, sql, log, shutdown",
+      "10:1: grafana: unknown key; known keys: listen, control, warehouses, users, classes, roles, identity, policiesFile, policies, cache, redis, sql, log, shutdown",
     ],
     [
       "a port above the last",
@@ -115,6 +136,21 @@ describe("a configuration", () => {
       "a level that does not exist",
       withSection("log: { level: warning }"),
       '10:8: log.level: must be one of fatal, error, warn, info, debug, trace; did you mean "warn"?',
+    ],
+    [
+      "a class that does not exist",
+      `${minimal.replace("analyst: {", "analyst: { class: slo, ")}classes: { slow: {} }\n`,
+      '9:14: roles.analyst.class: names no class of this file; did you mean "slow"?',
+    ],
+    [
+      "a writer whose class limits reads",
+      `${minimal.replace("analyst: {", "analyst: { class: slow, write: true, ")}classes: { slow: { costMax: 5 } }\n`,
+      "9:27: roles.analyst.write: does not go together with costMax",
+    ],
+    [
+      "a construct that does not exist",
+      minimal.replace("analyst: {", "analyst: { forbid: [star], "),
+      "9:23: roles.analyst.forbid[0]: must be one of cross_join, select_star, recursive, no_limit",
     ],
     [
       "two listeners on one port",

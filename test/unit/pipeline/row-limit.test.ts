@@ -70,3 +70,57 @@ describe("the row limit on a stream", () => {
     await rejects(readAll(limited), { sqlState: "54000", reason: "row_limit_exceeded" })
   })
 })
+
+/** One row of one digit: type, length, column count, length of the value, the value. */
+const rowBytes = 1 + 4 + 2 + 4 + 1
+
+describe("the byte limit on a stream", () => {
+  for (const [resultBytesMax, rowCount] of [
+    [rowBytes - 1, 0],
+    [rowBytes, 1],
+    [2 * rowBytes - 1, 1],
+    [3 * rowBytes, 3],
+    [4 * rowBytes + 1, 4],
+    [8 * rowBytes - 1, 7],
+  ] as const)
+    it(`of ${resultBytesMax} cuts 8 rows after ${rowCount} whole ones`, async () => {
+      const remarks: Remark[] = []
+      const source = streamOf(8)
+      const limited = new LimitedRows(source, { resultBytesMax, onExceed: "cut" }, remarks)
+      deepEqual(await readAll(limited), { bytes: numbers(rowCount), rowCount })
+      equal(limited.isCut, true)
+      equal(limited.completion.tag, `SELECT ${rowCount}`)
+      equal(source.disposals, 1)
+      equal(remarks[0]?.message, `result was cut at the limit of ${resultBytesMax} bytes`)
+    })
+
+  it("passes what fits exactly", async () => {
+    const limited = new LimitedRows(
+      streamOf(8),
+      { resultBytesMax: 8 * rowBytes, onExceed: "cut" },
+      [],
+    )
+    deepEqual(await readAll(limited), { bytes: numbers(8), rowCount: 8 })
+    equal(limited.isCut, false)
+  })
+
+  for (const [rule, message] of [
+    [{ rowLimit: 2, resultBytesMax: 3 * rowBytes }, "result was cut at the row limit of 2"],
+    [
+      { rowLimit: 3, resultBytesMax: 2 * rowBytes },
+      `result was cut at the limit of ${2 * rowBytes} bytes`,
+    ],
+  ] as const)
+    it(`the smaller of both limits is named: ${message}`, async () => {
+      const remarks: Remark[] = []
+      const limited = new LimitedRows(streamOf(8), { ...rule, onExceed: "cut" }, remarks)
+      equal((await readAll(limited)).rowCount, 2)
+      equal(remarks[0]?.message, message)
+    })
+
+  it("ends the statement instead where the role says error", async () => {
+    const rule = { resultBytesMax: 5 * rowBytes, onExceed: "error" } as const
+    const limited = new LimitedRows(streamOf(8), rule, [])
+    await rejects(readAll(limited), { sqlState: "54000", reason: "result_bytes_exceeded" })
+  })
+})
