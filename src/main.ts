@@ -3,6 +3,7 @@ import { buildIdentity } from "./cli/build-identity.ts"
 import { type Built, buildRooms } from "./cli/build-rooms.ts"
 import type { PolicyReload } from "./cli/policies.ts"
 import { makeProgram } from "./cli/program.ts"
+import { rereadConfiguration } from "./cli/reread-configuration.ts"
 import type { RunningGateway } from "./cli/running-gateway.ts"
 import type { Configuration } from "./config/configuration.ts"
 import type { Reload } from "./control/options.ts"
@@ -17,7 +18,7 @@ import type { PoolStats } from "./pool/pool.ts"
 import { Listener } from "./session/listener.ts"
 import { TlsCredentials } from "./session/tls-credentials.ts"
 import { TlsEndpoint } from "./session/tls-endpoint.ts"
-import { Users } from "./session/users.ts"
+import { type UserRecord, Users } from "./session/users.ts"
 
 // The composition root: configuration -> rooms -> listeners. Nobody imports it.
 
@@ -30,7 +31,10 @@ const outputBytesMax = 1024 * 1024
 const pendingBytesMax = 1024 * 1024
 const pendingChunksMax = 1024
 
-async function start(configuration: Configuration): Promise<RunningGateway> {
+async function start(
+  configuration: Configuration,
+  reread: () => Configuration = () => configuration,
+): Promise<RunningGateway> {
   const log = createLog(configuration.log)
   const startedAtMs = Date.now()
   const metrics = new Metrics({
@@ -45,11 +49,22 @@ async function start(configuration: Configuration): Promise<RunningGateway> {
   await Promise.allSettled(built.warehouses.map(({ rooms }) => rooms.catalog.refreshNow()))
 
   const tls = makeTls(configuration, metrics, log)
+  const users = new Users(
+    userRecords(configuration),
+    configuration.identity?.passwordLogin,
+    configuration.listen.loginSecret,
+  )
   const reload = (): PolicyReload => {
     tls?.credentials.reload()
-    return built.policies.reload()
+    const next = rereadConfiguration(configuration, reread, log)
+    const outcome = built.policies.reload(next)
+    if (outcome.kind !== "failed" && next !== undefined) {
+      users.replace(userRecords(next))
+      log.info("took over users and roles", { users: Object.keys(next.users).length })
+    }
+    return outcome
   }
-  const listener = makeListener(configuration, { built, metrics, log, tls })
+  const listener = makeListener(configuration, { built, metrics, log, tls, users })
   let isDraining = false
   let isStarted = false
   const control = createControl({
@@ -199,18 +214,14 @@ function makeTls(configuration: Configuration, metrics: Metrics, log: Log): Tls 
   return { credentials, endpoint }
 }
 
-function usersOf(configuration: Configuration): Users {
-  return new Users(
-    Object.entries(configuration.users).map(([name, user]) => {
-      const { requireClientCertificate: rule, auth } = user
-      const ownName = auth === "certificate" ? { cn: name } : undefined
-      const isEmpty = rule === undefined || Object.keys(rule).length === 0
-      const certificate = auth === "certificate" && isEmpty ? ownName : rule
-      return { name, ...user, certificate }
-    }),
-    configuration.identity?.passwordLogin,
-    configuration.listen.loginSecret,
-  )
+function userRecords(configuration: Configuration): readonly UserRecord[] {
+  return Object.entries(configuration.users).map(([name, user]) => {
+    const { requireClientCertificate: rule, auth } = user
+    const ownName = auth === "certificate" ? { cn: name } : undefined
+    const isEmpty = rule === undefined || Object.keys(rule).length === 0
+    const certificate = auth === "certificate" && isEmpty ? ownName : rule
+    return { name, ...user, certificate }
+  })
 }
 
 function makeListener(
@@ -220,14 +231,17 @@ function makeListener(
     readonly metrics: Metrics
     readonly log: Log
     readonly tls: Tls | undefined
+    readonly users: Users
   },
 ): Listener {
-  const { built, metrics, log, tls } = rooms
+  const { built, metrics, log, tls, users } = rooms
   const { listen } = configuration
   const sessionLog = log.child("session")
   return new Listener({
-    users: usersOf(configuration),
-    tokens: buildIdentity(configuration, log.child("identity")),
+    users,
+    tokens: buildIdentity(configuration, log.child("identity"), (role) =>
+      built.policies.current.hasRole(role),
+    ),
     route: (database) => built.routes.get(database),
     tls:
       tls === undefined || listen.tls === undefined

@@ -9,15 +9,17 @@ import type { TokenLogin } from "../session/identify.ts"
 export function buildIdentity(
   configuration: Configuration,
   log: Log,
+  /** Default: the roles of the configuration. */
+  hasRole: (name: string) => boolean = (name) => Object.hasOwn(configuration.roles, name),
 ): (TokenLogin & { readonly keys: () => readonly VerificationKey[] }) | undefined {
-  const { identity, roles } = configuration
+  const { identity } = configuration
   if (identity === undefined) return undefined
   const ring = new KeyRing(identity.keys, () => performance.now(), {
     renewed: (kids) => log.info("identity keys were read anew", { kids }),
     kept: (problem) =>
       log.error("identity keys could not be read; the keys before stay in force", { problem }),
   })
-  const { audience, issuer, userClaim, rolesClaim, rolesDefault } = identity
+  const { audience, issuer, userClaim, rolesClaim, roleMap, rolesDefault } = identity
   const { clockSkewMs, tokenBytesMax, claimBytesMax, afterExpiry } = identity
   const verifier = new TokenVerifier(
     ring,
@@ -27,7 +29,8 @@ export function buildIdentity(
       userClaim,
       rolesClaim,
       rolesDefault,
-      rolesKnown: new Set(Object.keys(roles)),
+      roleMap: roleMap === undefined ? undefined : new Map(Object.entries(roleMap)),
+      rolesKnown: { has: hasRole },
       clockSkewMs,
       tokenBytesMax,
       claimBytesMax,

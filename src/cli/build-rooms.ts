@@ -5,18 +5,21 @@ import { Catalog } from "../catalog/catalog.ts"
 import { PgliteCatalogue } from "../catalog/shadow/pglite-catalogue.ts"
 import type { Configuration, WarehouseConfiguration } from "../config/configuration.ts"
 import type { FillSkipReason } from "../core/observation.ts"
+import type { SettingsView } from "../core/settings.ts"
 import type { ShadowCatalogue } from "../core/shadow-catalogue.ts"
 import type { Log } from "../observe/log.ts"
+import { ClaimLookups, type LookupTarget } from "../pipeline/claim-lookups.ts"
 import { DescriptionMemo } from "../pipeline/description-memo.ts"
 import { EstimateMemo } from "../pipeline/estimate.ts"
 import type { InvalidationTarget } from "../pipeline/invalidate.ts"
 import { PlanMemo } from "../pipeline/plan-memo.ts"
 import type { Rooms } from "../pipeline/rooms.ts"
+import { WantedRelations } from "../pipeline/wanted-relations.ts"
 import { ClassGate } from "../pool/class-gate.ts"
 import { Pool, type PoolEvents } from "../pool/pool.ts"
 import { WriteSlots } from "../pool/write-slots.ts"
 import { type Endpoint, Router } from "../route/router.ts"
-import { type SettingDefaults, settingDefaults } from "../session/settings.ts"
+import { SessionSettings, type SettingDefaults, settingDefaults } from "../session/settings.ts"
 import { loadParser } from "../sql/parser.ts"
 import { StatementMemo } from "../sql/statement-memo.ts"
 import { DuckdbAdapter } from "../warehouse/duckdb/adapter.ts"
@@ -33,6 +36,9 @@ const followersMax = 10_000
 const fillsInMemory = 16
 
 const parseWaitMsMax = 10_000
+
+/** A warehouse that is down fails look-ups by the thousand; one line in so long is written. */
+const lookupLogMs = 1_000
 
 const nowMs = (): number => performance.now()
 
@@ -106,11 +112,24 @@ export async function buildRooms(
     },
   })
   const policies = new PolicySource(configuration, log.child("policies"))
-  const shared = { statements, tokens, ttl, cache, nowMs, policy: () => policies.current }
+  const lookupTargets = new Map<string, LookupTarget>()
+  let quietUntilMs = 0
+  const claims = new ClaimLookups(
+    (name) => lookupTargets.get(name ?? [...lookupTargets.keys()][0] ?? ""),
+    {
+      failed: (error) => {
+        if (nowMs() < quietUntilMs) return
+        quietUntilMs = nowMs() + lookupLogMs
+        log.error("claims could not be looked up; who needs them is refused", { error })
+      },
+    },
+  )
+  const shared = { statements, tokens, ttl, cache, nowMs, claims, policy: () => policies.current }
   const watch = new PolicyWatch(Object.keys(configuration.warehouses), log.child("policies"))
   const warehouses = Object.entries(configuration.warehouses).map(([name, warehouse]) =>
     buildWarehouse(name, { configuration, warehouse, log, events, shared, watch }),
   )
+  for (const built of warehouses) lookupTargets.set(built.rooms.warehouse, lookupTargetOf(built))
   // What the catalogue had to know for the policies before may not do for these.
   policies.onChanged(() => {
     for (const { rooms } of warehouses) {
@@ -173,7 +192,27 @@ function routeOf(built: BuiltWarehouse, requiresIdentity: boolean): WarehouseRou
   }
 }
 
-type SharedRooms = Pick<Rooms, "statements" | "tokens" | "ttl" | "cache" | "nowMs" | "policy">
+/** Asked under the settings of a session that has set nothing; relations are named with their schemas. */
+function lookupTargetOf({ rooms }: BuiltWarehouse): LookupTarget {
+  let parameters: ReadonlyMap<string, string> | undefined
+  let view: SettingsView | undefined
+  return {
+    rooms,
+    settings: () => {
+      const facts = rooms.serverFacts()
+      if (facts.parameters !== parameters || view === undefined) {
+        parameters = facts.parameters
+        view = new SessionSettings(settingDefaults(parameters), "sluice", rooms.mayHaveSchema).view
+      }
+      return view
+    },
+  }
+}
+
+type SharedRooms = Pick<
+  Rooms,
+  "statements" | "tokens" | "ttl" | "cache" | "nowMs" | "claims" | "policy"
+>
 
 type BuildParts = {
   readonly configuration: Configuration
@@ -204,13 +243,17 @@ function buildWarehouse(name: string, parts: BuildParts): BuiltWarehouse {
     writeSlots,
     gatesOf(configuration, settings.pool.waitMsMax),
   )
+  const wanted = new WantedRelations()
   const catalog = new Catalog({
     load: async (signal) => {
       const { lease } = await router.lease({ signal })
       using held = lease
       const policies = shared.policy().relations
       const interest = policies?.interest ?? []
-      const snapshot = await warehouse.readCatalog(held.connection, signal, interest)
+      const snapshot = await warehouse.readCatalog(held.connection, signal, [
+        ...interest,
+        ...wanted.all,
+      ])
       parts.watch.catalogRead(name, snapshot, policies)
       return snapshot
     },
@@ -229,6 +272,7 @@ function buildWarehouse(name: string, parts: BuildParts): BuiltWarehouse {
     hasSchema: (schema) => hasSchema(catalog, schema),
     mayHaveSchema: (schema) => catalog.current()?.schemas?.has(schema) ?? true,
     catalog,
+    wanted,
     isCacheEnabled: configuration.cache.enabled,
     router,
     shadow,

@@ -6,9 +6,10 @@ import {
   readInlinePolicies,
   readPoliciesFile,
 } from "../config/policies-file.ts"
+import { policiesSchema } from "../config/policies-schema.ts"
 import { type GatewayError, toGatewayError } from "../core/errors.ts"
 import type { Log } from "../observe/log.ts"
-import { compilePolicies } from "../policy/compile.ts"
+import { compilePolicies, type PolicyProblem } from "../policy/compile.ts"
 import { Policy } from "../policy/policy.ts"
 import type { RelationPolicies } from "../policy/relation-policy.ts"
 import type { RolePolicy } from "../policy/rules.ts"
@@ -36,10 +37,35 @@ function reloadPolicies(configuration: Configuration): LoadedPolicies | undefine
   return compiled(readInlinePolicies(inlinePolicies.path, process.env), configuration)
 }
 
-function compiled(file: PoliciesFile, { roles }: Configuration): LoadedPolicies {
-  const { policies, problems } = compilePolicies(file.policies, Object.keys(roles))
-  if (problems.length > 0) throw invalidPolicies(file, problems)
+function compiled(file: PoliciesFile, configuration: Configuration): LoadedPolicies {
+  const { policies, problems } = compilePolicies(file.policies, Object.keys(configuration.roles))
+  const all = [...problems, ...problemOfWarehouse(configuration, file.policies.claimsFrom)]
+  if (all.length > 0) throw invalidPolicies(file, all)
   return { file, policies }
+}
+
+/** Where there are no policies, too, the row rules that a token brings hold. */
+function inForce(
+  loaded: LoadedPolicies | undefined,
+  { identity }: Configuration,
+): RelationPolicies | undefined {
+  if (loaded !== undefined || identity === undefined) return loaded?.policies
+  return compilePolicies(policiesSchema.parse({}), []).policies
+}
+
+function problemOfWarehouse(
+  { warehouses }: Configuration,
+  claimsFrom: { readonly warehouse?: string | undefined } | undefined,
+): readonly PolicyProblem[] {
+  if (claimsFrom === undefined) return []
+  const { warehouse } = claimsFrom
+  if (warehouse === undefined)
+    return Object.keys(warehouses).length < 2
+      ? []
+      : [{ path: ["claimsFrom"], message: "must name a warehouse, because there are several" }]
+  return Object.hasOwn(warehouses, warehouse)
+    ? []
+    : [{ path: ["claimsFrom", "warehouse"], message: "names no warehouse of the configuration" }]
 }
 
 /** What reading the policies again came to. `none`: the configuration has no policies. */
@@ -51,7 +77,7 @@ export type PolicyReload =
 /** The policy in force. Policies that have a fault leave those before them in force. */
 export class PolicySource {
   readonly counts = { ok: 0, failed: 0 }
-  readonly #configuration: Configuration
+  #configuration: Configuration
   readonly #log: Log
   readonly #path: string | undefined
   readonly #timer: NodeJS.Timeout | undefined
@@ -66,7 +92,7 @@ export class PolicySource {
     this.#path = configuration.policiesFile ?? configuration.inlinePolicies?.path
     // Before the file is read: a change that comes between is then seen by the first look.
     this.#seen = this.#signature()
-    this.#current = policyOf(configuration, loadPolicies(configuration)?.policies)
+    this.#current = policyOf(configuration, inForce(loadPolicies(configuration), configuration))
     if (this.#path !== undefined) this.#timer = setInterval(() => this.#poll(), pollMs).unref()
   }
 
@@ -79,12 +105,11 @@ export class PolicySource {
     this.#onChanged = listener
   }
 
-  /** Reads the policies now, changed or not. */
-  reload(): PolicyReload {
-    if (this.#path === undefined) return { kind: "none" }
+  /** Reads the policies now, changed or not, against the roles of this configuration. */
+  reload(configuration: Configuration = this.#configuration): PolicyReload {
     let policies: RelationPolicies | undefined
     try {
-      policies = reloadPolicies(this.#configuration)?.policies
+      policies = inForce(reloadPolicies(configuration), configuration)
     } catch (thrown) {
       const error = toGatewayError(thrown)
       this.counts.failed += 1
@@ -94,15 +119,19 @@ export class PolicySource {
       })
       return { kind: "failed", error }
     }
+    this.#configuration = configuration
+    const made = policyOf(configuration, policies)
+    const isChanged = made.version !== this.#current.version
+    if (isChanged) {
+      this.#current = made
+      this.#onChanged()
+      this.#log.info("read the policies again", { version: made.version.slice(0, 12) })
+    }
+    if (this.#path === undefined) return { kind: "none" }
     this.counts.ok += 1
     const version = (policies?.version ?? "").slice(0, 12)
     const relations = policies?.relations.length ?? 0
-    if (policies?.version === this.#current.relations?.version)
-      return { kind: "unchanged", version, relations }
-    this.#current = policyOf(this.#configuration, policies)
-    this.#onChanged()
-    this.#log.info("read the policies again", { version })
-    return { kind: "changed", version, relations }
+    return { kind: isChanged ? "changed" : "unchanged", version, relations }
   }
 
   close(): void {

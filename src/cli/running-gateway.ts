@@ -4,7 +4,10 @@ import type { Configuration } from "../config/configuration.ts"
 export type RunningGateway = {
   readonly postgresPort: number
   readonly controlPort: number
-  /** Reads certificate files and policies again; what does not fit is logged, and what was in force stays so. */
+  /**
+   * Reads certificate files, policies, and roles and users of the configuration again; what does not fit is logged, and what was
+   * in force stays so.
+   */
   reload(): void
   /** Starts what catalogue statements need ahead of the first one: 150 MB for each DuckDB warehouse. Failures are logged. */
   warmCatalogues(): Promise<void>
@@ -13,4 +16,8 @@ export type RunningGateway = {
 }
 
 /** The composition root's one function, handed to the commands that need a gateway. */
-export type StartGateway = (configuration: Configuration) => Promise<RunningGateway>
+export type StartGateway = (
+  configuration: Configuration,
+  /** Reads the configuration again, for {@link RunningGateway.reload}; throws as the first reading does. */
+  reread?: () => Configuration,
+) => Promise<RunningGateway>

@@ -1,3 +1,4 @@
+import type { Configuration } from "../config/configuration.ts"
 import { loadConfiguration } from "../config/load.ts"
 import { writeReadyFile } from "./ready-file.ts"
 import type { StartGateway } from "./running-gateway.ts"
@@ -6,14 +7,15 @@ import { untilSignal } from "./until-signal.ts"
 
 export type ServeOptions = { readonly config: string; readonly readyFile?: string }
 
-/** `sluice serve`: runs until SIGINT or SIGTERM, then drains; SIGHUP reads the certificate files and the policies again. Gives the exit code. */
+/** `sluice serve`: runs until SIGINT or SIGTERM, then drains; SIGHUP reads certificate files, policies, roles and users again. Gives the exit code. */
 export async function serveCommand(
   options: ServeOptions,
   start: StartGateway,
   terminal: Terminal,
 ): Promise<number> {
-  const configuration = loadConfiguration(options.config, process.env)
-  const gateway = await start(configuration)
+  const read = (): Configuration => loadConfiguration(options.config, process.env)
+  const configuration = read()
+  const gateway = await start(configuration, read)
   const postgres = `postgresql://${configuration.listen.host}:${gateway.postgresPort}`
   const control = `http://${configuration.control.host}:${gateway.controlPort}`
   terminal.messages.write(`sluice: PostgreSQL clients at ${postgres}, control at ${control}\n`)

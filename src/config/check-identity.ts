@@ -51,6 +51,10 @@ function checkTokens(
   for (const [index, role] of identity.rolesDefault.entries())
     if (!Object.hasOwn(configuration.roles, role))
       report(["identity", "rolesDefault", index], "names no role of this file")
+  for (const [value, roles] of Object.entries(identity.roleMap ?? {}))
+    for (const [index, role] of roles.entries())
+      if (!Object.hasOwn(configuration.roles, role))
+        report(["identity", "roleMap", value, index], "names no role of this file")
   if (identity.requireTls && listen.tls === undefined)
     report(
       ["identity", "requireTls"],

@@ -1,5 +1,5 @@
 import { z } from "zod"
-import { flag } from "./fields.ts"
+import { durationMs, flag, integer } from "./fields.ts"
 
 /** The shape of the file that `policiesFile` names. Strict everywhere: a misspelt key must not leave rows unfiltered. */
 
@@ -85,6 +85,45 @@ const relation = z
   })
   .meta({ description: "What holds for one relation, schema.name as the catalogue spells it." })
 
+const guestFilters = z
+  .strictObject({
+    claim: z
+      .string("must be text")
+      .min(1, "must not be empty")
+      .default("rls_rules")
+      .meta({ description: "Claim of a token that holds the rules." }),
+    datasets: z
+      .record(
+        z.string().min(1),
+        z.union([relationKey, z.array(relationKey).min(1, "must name a relation")]),
+      )
+      .default({})
+      .meta({
+        description: "Relations, schema.name, by the number or name that the tool gives a dataset.",
+      }),
+  })
+  .prefault({})
+  .meta({
+    description:
+      "Row rules that tokens bring themselves, [{dataset, clause}]: ANDed to all others.",
+  })
+
+const claimsFrom = z
+  .strictObject({
+    query: sql("SELECT whose columns are claims; :user stands for the user's name."),
+    warehouse: z
+      .string("must be text")
+      .optional()
+      .meta({ description: "Warehouse that is asked; needed when there are several." }),
+    rows: z.enum(["one", "many"]).default("one").meta({
+      description: "one: a user has at most one row; many: each column's values become a list.",
+    }),
+    ttlMs: durationMs(60_000, "What was found, or not, holds so long.", { max: 86_400_000 }),
+    timeoutMs: durationMs(5_000, "Longest wait for the answer.", { min: 10, max: 600_000 }),
+    usersMax: integer(10_000, "Users whose claims are kept.", { min: 1, max: 1_000_000 }),
+  })
+  .meta({ description: "Claims that the warehouse knows; those of the login itself win." })
+
 export const policiesSchema = z.strictObject({
   claims: z
     .record(
@@ -111,6 +150,8 @@ export const policiesSchema = z.strictObject({
       description:
         "Functions of yours that readers with policies may call: they must not read what a policy hides.",
     }),
+  claimsFrom: claimsFrom.optional(),
+  guestFilters,
   relations: z.record(relationKey, relation).default({}),
 })
 

@@ -284,6 +284,13 @@ const identity = z
     jwksFile: text("JWK set with public keys; read again when it changes.").optional(),
     userClaim: text("Claim with the user's name.").default("sub"),
     rolesClaim: text("Claim with the names of roles; dots lead into objects.").default("roles"),
+    roleMap: z
+      .record(z.string().min(1), z.array(z.string()).min(1, "must name at least one role"))
+      .optional()
+      .meta({
+        description:
+          "Roles by the values of that claim, such as groups; with it, a value that is not listed gives no role.",
+      }),
     rolesDefault: z
       .array(z.string())
       .default([])

@@ -15,6 +15,7 @@ export type ErrorReason =
   | "identity_refused"
   | "identity_required"
   | "identity_expired"
+  | "identity_revoked"
   | "login_rate_limited"
   | "unknown_database"
   | "login_timeout"
@@ -52,6 +53,8 @@ export type ErrorReason =
   | "construct_forbidden"
   | "cost_limit_exceeded"
   | "claim_missing"
+  | "claims_unavailable"
+  | "guest_rule_refused"
   | "row_policy_refused"
   | "policy_unfit"
   // an engine without pg_catalog

@@ -5,8 +5,10 @@ export type ClaimRules = {
   readonly rolesClaim: string
   /** For tokens without the roles claim; empty = such tokens are refused. */
   readonly rolesDefault: readonly string[]
+  /** Roles by values of the roles claim; undefined = a value is the role's own name. */
+  readonly roleMap: ReadonlyMap<string, readonly string[]> | undefined
   /** Names of configured roles; others in a token are passed over. */
-  readonly rolesKnown: ReadonlySet<string>
+  readonly rolesKnown: Pick<ReadonlySet<string>, "has">
   /** Bytes of one claim as JSON. */
   readonly claimBytesMax: number
 }
@@ -66,7 +68,7 @@ export function readClaims(
 }
 
 function readRoles(claim: unknown, rules: ClaimRules): readonly string[] {
-  const { rolesClaim, rolesDefault, rolesKnown } = rules
+  const { rolesClaim, rolesDefault, rolesKnown, roleMap } = rules
   if (claim === undefined) {
     if (rolesDefault.length > 0) return rolesDefault
     throw new ClaimProblem(`the token has no claim "${rolesClaim}"`)
@@ -76,7 +78,8 @@ function readRoles(claim: unknown, rules: ClaimRules): readonly string[] {
     throw new ClaimProblem(`claim "${rolesClaim}" is no list of names`)
   if (names.length > rolesMax)
     throw new ClaimProblem(`claim "${rolesClaim}" names more than ${rolesMax} roles`)
-  const known = [...new Set(names)].filter((name) => rolesKnown.has(name))
+  const meant = roleMap === undefined ? names : names.flatMap((name) => roleMap.get(name) ?? [])
+  const known = [...new Set(meant)].filter((name) => rolesKnown.has(name))
   if (known.length > 0) return known
   throw new ClaimProblem(`claim "${rolesClaim}" names no role of the configuration`)
 }

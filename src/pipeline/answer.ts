@@ -11,7 +11,7 @@ import { firstParameter } from "../sql/first-parameter.ts"
 import { looksLikeTimeLiteral } from "../sql/time-literal.ts"
 import { dateBucket } from "./date-bucket.ts"
 import type { Place } from "./place.ts"
-import { keyBaseOf, planFor } from "./plan.ts"
+import { keyBaseOf, needsNewCatalog, planFor } from "./plan.ts"
 import type { Plan } from "./plan-memo.ts"
 import type { Answer, Question } from "./question.ts"
 import { refusal } from "./refusal.ts"
@@ -19,6 +19,7 @@ import { ReportDraft } from "./report.ts"
 import type { Rooms } from "./rooms.ts"
 import { deadlineOf, runOnWarehouse, timedOut, type WarehouseRows } from "./run.ts"
 import { runOnCatalogue } from "./run-on-catalogue.ts"
+import { withClaims } from "./with-claims.ts"
 
 /** A client's text as statements: parsed once for each distinct text. A promise only for texts that are parsed off the event loop. */
 export function statementsOf(
@@ -51,8 +52,13 @@ export function answer(question: Question, rooms: Rooms): Answer | Promise<Answe
 
   const plan = planFor(question.statement, question, snapshot, rooms)
   draft.judged(plan.relations)
-  if (plan.hasUnknown && rooms.catalog.mayKnowMore()) return answerWithNewCatalog(question, rooms)
-  if (plan.verdict.kind === "refused") throw refusal(plan.verdict)
+  if (needsNewCatalog(plan, rooms)) return answerWithNewCatalog(question, rooms)
+  if (plan.verdict.kind === "refused") {
+    const known = withClaims(question, plan, rooms)
+    if (known instanceof Promise) return known.then((ready) => answer(ready, rooms))
+    if (known !== undefined) return answer(known, rooms)
+    throw refusal(plan.verdict)
+  }
   if (isUnbound(question, plan)) throw undefinedParameter(question.statement)
 
   const course = { question, plan, rooms, draft }
@@ -134,12 +140,13 @@ function dateOf(question: Question, rooms: Rooms): string | undefined {
 }
 
 function serve(
-  { rooms, draft }: Course,
+  { plan, rooms, draft }: Course,
   entry: StoredEntry,
   outcome: "hit_l1" | "coalesced",
 ): Answer {
   const ageMs = rooms.nowMs() - entry.createdAtMs
-  return { kind: "stored", result: entry.result, report: draft.finish(outcome, undefined, ageMs) }
+  const report = draft.finish(outcome, undefined, ageMs)
+  return { kind: "stored", result: entry.result, report, canonical: plan.asked.canonical }
 }
 
 /** Nothing is looked up, nothing is stored. */
@@ -160,7 +167,8 @@ async function answerFromCatalogue(
   reason: BypassReason | undefined,
 ): Promise<Answer> {
   const { rows, remarks } = await runOnCatalogue(question, plan, place, rooms)
-  return { kind: "rows", rows, report: draft.finish("bypass", reason, undefined), remarks }
+  const report = draft.finish("bypass", reason, undefined)
+  return { kind: "rows", rows, report, remarks, canonical: plan.asked.canonical }
 }
 
 /** One run for all who ask the same at once. */
@@ -209,7 +217,7 @@ async function lead(course: Course, keyed: Keyed, seat: LeaderSeat): Promise<Ans
 }
 
 function flowing(
-  { draft }: Course,
+  { plan, draft }: Course,
   started: {
     readonly rows: RowStream
     readonly run: WarehouseRows | undefined
@@ -219,5 +227,6 @@ function flowing(
   const { rows, run, reason } = started
   draft.ran(run)
   const report = draft.finish(reason === undefined ? "miss" : "bypass", reason, undefined)
-  return { kind: "rows", rows, report, remarks: run?.remarks ?? [] }
+  const remarks = run?.remarks ?? []
+  return { kind: "rows", rows, report, remarks, canonical: plan.asked.canonical }
 }

@@ -8,11 +8,12 @@ import type { CopySource, Statement } from "../core/statement.ts"
 import { quoteIdentifier } from "../sql/quote.ts"
 import { answer, statementsOf } from "./answer.ts"
 import { onlyOne } from "./explain.ts"
-import { planFor } from "./plan.ts"
+import { needsNewCatalog, planFor } from "./plan.ts"
 import type { Question } from "./question.ts"
 import { refusal } from "./refusal.ts"
 import type { Rooms } from "./rooms.ts"
 import { rowValues } from "./row-values.ts"
+import { withClaims } from "./with-claims.ts"
 
 type TableSource = Extract<CopySource, { readonly kind: "table" }>
 
@@ -71,10 +72,12 @@ async function judged(
 ): Promise<CatalogRelation | undefined> {
   let snapshot = rooms.catalog.current() ?? (await rooms.catalog.refreshNow())
   let plan = planFor(statement, question, snapshot, rooms)
-  if (plan.hasUnknown && rooms.catalog.mayKnowMore()) {
+  if (needsNewCatalog(plan, rooms)) {
     snapshot = await rooms.catalog.refreshNow()
     plan = planFor(statement, question, snapshot, rooms)
   }
+  const known = await withClaims(question, plan, rooms)
+  if (known !== undefined) return judged(statement, ref, known, rooms)
   if (plan.verdict.kind === "refused") throw refusal(plan.verdict)
   const scope = { snapshot, searchPath: question.settings.searchPath, database: rooms.warehouse }
   const [name] = resolveRelations([ref], scope).resolved

@@ -1,12 +1,13 @@
 import type { StatementDescription } from "../core/result.ts"
 import { emitUnchanged } from "../sql/emit.ts"
-import { planFor } from "./plan.ts"
+import { needsNewCatalog, planFor } from "./plan.ts"
 import type { Plan } from "./plan-memo.ts"
 import type { Question } from "./question.ts"
 import { refusal } from "./refusal.ts"
 import type { Rooms } from "./rooms.ts"
 import { adapt, inClientsTerms, routeOptions } from "./run.ts"
 import { describeOnCatalogue } from "./run-on-catalogue.ts"
+import { withClaims } from "./with-claims.ts"
 
 /**
  * Parameter and column types of a statement without running it, for Describe. Judged like a run: who may not read a
@@ -19,11 +20,16 @@ export function describe(
   const snapshot = rooms.catalog.current()
   if (snapshot === undefined) return describeWithNewCatalog(question, rooms)
   const plan = planFor(question.statement, question, snapshot, rooms)
-  if (plan.hasUnknown && rooms.catalog.mayKnowMore()) return describeWithNewCatalog(question, rooms)
-  if (plan.verdict.kind === "refused") throw refusal(plan.verdict)
+  if (needsNewCatalog(plan, rooms)) return describeWithNewCatalog(question, rooms)
+  if (plan.verdict.kind === "refused") {
+    const known = withClaims(question, plan, rooms)
+    if (known instanceof Promise) return known.then((ready) => describe(ready, rooms))
+    if (known !== undefined) return describe(known, rooms)
+    throw refusal(plan.verdict)
+  }
   const id = JSON.stringify([
     plan.place.kind === "catalogue" ? plan.place.visibility.digest : "",
-    plan.asked.statement.canonical,
+    plan.asked.canonical,
     question.parameters.types,
     question.settings.bytesDigest,
     snapshot.version,

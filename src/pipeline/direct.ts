@@ -46,7 +46,7 @@ export type DirectContext = {
 
 /** True for an identity whose statements may be forwarded at all. */
 export function mayWrite(identity: Identity, rooms: Rooms): boolean {
-  return rooms.engine === "postgres" && rooms.policy().effective(identity.roles).mayWrite
+  return rooms.engine === "postgres" && rooms.policy().of(identity).mayWrite
 }
 
 /** Functions of the system's that change data though they stand in a read: sequences, large objects. */
@@ -111,7 +111,7 @@ export function admit(
   rooms: Rooms,
 ): Admission {
   const effect = effectOf(statement)
-  const policy = rooms.policy().effective(context.identity.roles)
+  const policy = rooms.policy().of(context.identity)
   for (const name of effect.temporary) context.ownNames.add(name)
   const isUnrestricted = policy.allow.matchesEverything && policy.deny.isEmpty
   const { relations, expanded } = isUnrestricted

@@ -7,11 +7,12 @@ import { type RelationName, relationName } from "../core/relation.ts"
 import { SqlState } from "../core/sql-state.ts"
 import type { Verdict } from "../policy/judge.ts"
 import type { EffectivePolicy } from "../policy/policy.ts"
-import { keyBaseOf, planFor } from "./plan.ts"
+import { keyBaseOf, needsNewCatalog, planFor } from "./plan.ts"
 import type { Plan } from "./plan-memo.ts"
 import type { Question } from "./question.ts"
 import type { Rooms } from "./rooms.ts"
 import { sqlToRun } from "./run.ts"
+import { withClaims } from "./with-claims.ts"
 
 /** What the gateway would do with a statement, told without running it. */
 export type Explanation = {
@@ -65,7 +66,11 @@ export type Explanation = {
 export async function explain(question: Question, rooms: Rooms): Promise<Explanation> {
   const snapshot = rooms.catalog.current() ?? (await rooms.catalog.refreshNow())
   const { statement } = question
-  const plan = planFor(statement, question, snapshot, rooms)
+  let plan = planFor(statement, question, snapshot, rooms)
+  if (needsNewCatalog(plan, rooms))
+    plan = planFor(statement, question, await rooms.catalog.refreshNow(), rooms)
+  const known = await withClaims(question, plan, rooms)
+  if (known !== undefined) return explain(known, rooms)
   const { verdict, cacheability } = plan
   const isAllowed = verdict.kind === "allowed"
   const isCacheable = isAllowed && cacheability.kind === "cacheable"

@@ -1,21 +1,63 @@
 import type { KeyBase } from "../cache/key.ts"
+import type { CatalogInterest } from "../core/catalog.ts"
+import { InvariantViolation } from "../core/errors.ts"
 import type { RelationName } from "../core/relation.ts"
 import type { Emitted, ReadTraits, Statement } from "../core/statement.ts"
 import type { Verdict } from "../policy/judge.ts"
+import { parseText } from "../sql/parser.ts"
 import type { Cacheability } from "./cacheability.ts"
 import type { Place } from "./place.ts"
 
 export type Asked = {
+  /** What the warehouse is asked; for a governed statement parsed again when nobody has needed it for a while. */
   readonly statement: Statement
+  readonly canonical: string
   /** Undefined where policies left the statement alone. */
-  readonly governed:
-    | {
-        /** A position in `statement` as one in the client's statement, or undefined. */
-        readonly clientPosition: (position: number) => number | undefined
-        /** What was applied, for people. */
-        readonly applied: readonly string[]
-      }
-    | undefined
+  readonly governed: Governed | undefined
+}
+
+type Governed = {
+  /** A position in `statement` as one in the client's statement, or undefined. */
+  readonly clientPosition: (position: number) => number | undefined
+  /** What was applied, for people. */
+  readonly applied: readonly string[]
+}
+
+export function askedUnchanged(statement: Statement): Asked {
+  return { statement, canonical: statement.canonical, governed: undefined }
+}
+
+/**
+ * What policies made of a statement. There is one for each set of claims, and a tree is ten times the size of its text: the text
+ * is kept, the tree only as long as somebody uses it. A hit needs neither.
+ */
+export class RewrittenStatement implements Asked {
+  readonly canonical: string
+  readonly governed: Governed
+  readonly #text: string
+  #statement: WeakRef<Statement>
+
+  constructor(statement: Statement, governed: Governed) {
+    this.canonical = statement.canonical
+    this.governed = governed
+    this.#text = statement.text
+    this.#statement = new WeakRef(statement)
+  }
+
+  get statement(): Statement {
+    const known = this.#statement.deref()
+    if (known !== undefined) return known
+    const [parsed] = parseText(this.#text)
+    if (parsed?.canonical !== this.canonical)
+      throw new InvariantViolation("a rewritten statement parses to another one than before")
+    this.#statement = new WeakRef(parsed)
+    return parsed
+  }
+
+  /** Estimated heap. */
+  get bytes(): number {
+    return 2 * this.#text.length
+  }
 }
 
 /**
@@ -30,6 +72,8 @@ export type Plan = {
   readonly traits: ReadTraits | undefined
   /** True when a name was not found: a newer catalogue may know it. */
   readonly hasUnknown: boolean
+  /** Relations whose columns policy has to know and the catalogue was not asked for yet; the verdict is a refusal then. */
+  readonly unread: CatalogInterest
   readonly cacheability: Cacheability
   /** Relations whose tokens the answer depends on, after view expansion. */
   readonly relations: readonly RelationName[]
@@ -44,24 +88,50 @@ export type Plan = {
   emitted: Emitted | undefined
 }
 
-/** Plans kept for one statement, one a combination of roles, settings, policy and catalogue. */
-const plansPerStatementMax = 64
+/**
+ * Estimated heap of all plans of a warehouse. 500 users with claims of their own and 20 charts make 10,000 plans, which were
+ * measured at 2 kB each (bench/claims.ts) and count as 4 here.
+ */
+const plansBytesMax = 128 * 1024 * 1024
 
-/** Plans live as long as the statement they belong to stays in the statement memo. */
+/** Verdict, lists, key base and map entry, without what the plan shares with others. */
+const planOverheadBytes = 2_000
+
+type Plans = Map<string, Plan>
+
+/**
+ * Plans live as long as the statement they belong to stays in the statement memo, and as long as they are used: what was not
+ * asked for while half of the room was filled with others goes. Two generations in place of one list, because a list would
+ * keep statements alive that the statement memo has let go.
+ */
 export class PlanMemo {
-  readonly #plans = new WeakMap<Statement, Map<string, Plan>>()
+  readonly #generationBytesMax: number
+  #young = new WeakMap<Statement, Plans>()
+  #old = new WeakMap<Statement, Plans>()
+  #youngBytes = 0
+
+  constructor(bytesMax: number = plansBytesMax) {
+    this.#generationBytesMax = bytesMax / 2
+  }
 
   get(statement: Statement, id: string): Plan | undefined {
-    return this.#plans.get(statement)?.get(id)
+    const plan = this.#young.get(statement)?.get(id)
+    if (plan !== undefined) return plan
+    const older = this.#old.get(statement)?.get(id)
+    if (older !== undefined) this.set(statement, id, older)
+    return older
   }
 
   set(statement: Statement, id: string, plan: Plan): void {
-    const plans = this.#plans.get(statement)
-    if (plans === undefined) {
-      this.#plans.set(statement, new Map([[id, plan]]))
-      return
+    this.#youngBytes += planOverheadBytes
+    if (plan.asked instanceof RewrittenStatement) this.#youngBytes += plan.asked.bytes
+    if (this.#youngBytes > this.#generationBytesMax) {
+      this.#old = this.#young
+      this.#young = new WeakMap()
+      this.#youngBytes = 0
     }
-    if (plans.size >= plansPerStatementMax) plans.clear()
-    plans.set(id, plan)
+    const plans = this.#young.get(statement)
+    if (plans === undefined) this.#young.set(statement, new Map([[id, plan]]))
+    else plans.set(id, plan)
   }
 }

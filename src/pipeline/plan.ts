@@ -17,7 +17,7 @@ import type { Policy } from "../policy/policy.ts"
 import { parseText } from "../sql/parser.ts"
 import { type Cacheability, cacheability } from "./cacheability.ts"
 import { onWarehouse, placeOf } from "./place.ts"
-import type { Asked, Plan } from "./plan-memo.ts"
+import { type Asked, askedUnchanged, type Plan, RewrittenStatement } from "./plan-memo.ts"
 import type { Rooms } from "./rooms.ts"
 
 /** Who asks under which settings, as far as a plan depends on it. */
@@ -44,6 +44,15 @@ export function planFor(
   return plan
 }
 
+/**
+ * True when a catalogue that is read now may say more of what the plan has to know. A relation is asked for once: while its
+ * columns stay unknown after that, the plan's refusal holds.
+ */
+export function needsNewCatalog(plan: Plan, rooms: Rooms): boolean {
+  if (plan.unread.length > 0 && rooms.wanted.add(plan.unread)) return true
+  return plan.hasUnknown && rooms.catalog.mayKnowMore()
+}
+
 const rolesIds = new WeakMap<readonly string[], string>()
 
 /** The role list is one immutable object a session, so that its text is made once. */
@@ -56,33 +65,33 @@ function rolesId(roles: readonly string[]): string {
   return id
 }
 
-type PlanIdParts = {
+type KnownId = {
   readonly settings: SettingsView
-  readonly roles: readonly string[]
-  readonly claims: Identity["claims"]
   readonly policy: Policy
   readonly catalogVersion: string
+  readonly id: string
 }
 
-/** The last id made: a burst of hits asks for the same one, and joining and hashing 200 characters costs as much as the rest. */
-let lastId: { readonly parts: PlanIdParts; readonly id: string } | undefined
+/**
+ * The last id of each identity, which is one object a session: joining and hashing 300 characters costs as much as the rest of a hit,
+ * and with many users at once hardly two questions in a row are of the same one.
+ */
+const knownIds = new WeakMap<Identity, KnownId>()
 
-/** All parts are fixed-length digests but the roles, which come last: the text is unambiguous. */
+/** All parts are hexadecimal digests of fixed length but the roles, which come last: the text is unambiguous. */
 function planId(context: PlanContext, policy: Policy, catalogVersion: string): string {
-  const { settings } = context
-  const { roles, claims } = context.identity
+  const { settings, identity } = context
+  const known = knownIds.get(identity)
   if (
-    lastId !== undefined &&
-    lastId.parts.settings === settings &&
-    lastId.parts.roles === roles &&
-    lastId.parts.claims === claims &&
-    lastId.parts.policy === policy &&
-    lastId.parts.catalogVersion === catalogVersion
+    known !== undefined &&
+    known.settings === settings &&
+    known.policy === policy &&
+    known.catalogVersion === catalogVersion
   )
-    return lastId.id
-  const fixed = `${settings.bytesDigest}${policy.version}${policy.claimsDigest(claims)}`
-  const id = `${fixed}${catalogVersion}${rolesId(roles)}`
-  lastId = { parts: { settings, roles, claims, policy, catalogVersion }, id }
+    return known.id
+  const fixed = `${settings.bytesDigest}${policy.version}${policy.claimsDigest(identity)}`
+  const id = `${fixed}${catalogVersion}${rolesId(identity.roles)}`
+  knownIds.set(identity, { settings, policy, catalogVersion, id })
   return id
 }
 
@@ -101,7 +110,7 @@ function makePlan(
   snapshot: CatalogSnapshot,
   rooms: Rooms,
 ): Plan {
-  const effective = rooms.policy().effective(context.identity.roles)
+  const effective = rooms.policy().of(context.identity)
   const traits = traitsOf(statement)
   if (traits === undefined)
     return {
@@ -109,12 +118,13 @@ function makePlan(
       place: onWarehouse,
       traits,
       hasUnknown: false,
+      unread: [],
       cacheability: { kind: "bypass", reason: "not_a_read", needsTransaction: false },
       relations: [],
       resolution: "",
       ttlMs: 0,
       bases: new Map(),
-      asked: { statement, governed: undefined },
+      asked: askedUnchanged(statement),
       emitted: undefined,
     }
   const { searchPath } = context.settings
@@ -151,6 +161,7 @@ function makePlan(
     place,
     traits,
     hasUnknown: named.unknown.length > 0,
+    unread: governed.unread ?? [],
     cacheability:
       place.kind === "catalogue"
         ? { kind: "bypass", reason: "shadow_catalogue", needsTransaction: false }
@@ -162,7 +173,10 @@ function makePlan(
     resolution: resolutionOf(sent.named.resolved, behind, snapshot),
     ttlMs,
     bases: new Map(),
-    asked: { statement: sent.statement, governed: governed.governed },
+    asked:
+      governed.governed === undefined
+        ? askedUnchanged(sent.statement)
+        : new RewrittenStatement(sent.statement, governed.governed),
     emitted: undefined,
   }
 }
@@ -185,6 +199,7 @@ type GovernedPlan = {
   /** What takes the client's statement's place. */
   readonly read?: Read
   readonly governed?: Asked["governed"]
+  readonly unread?: Plan["unread"]
 }
 
 /** What row and column policies make of a read that grants allow. */
@@ -211,6 +226,7 @@ function governedRead(
     explain: guards.explain,
   })
   if (governed.kind === "refused") return { verdict: governed }
+  if (governed.kind === "unread") return { verdict: governed.refusal, unread: governed.relations }
   if (governed.kind === "untouched") return { verdict }
   const { query, applied } = governed
   const [rewritten, ...more] = parseText(query.text)
@@ -298,7 +314,7 @@ export function keyBaseOf(
   const { scope, rowLimit } = policy.effective(parts.context.identity.roles)
   const made = keyBase({
     warehouse: parts.rooms.warehouse,
-    canonical: plan.asked.statement.canonical,
+    canonical: plan.asked.canonical,
     scope: `${policy.version}${scope}`,
     resolution: plan.resolution,
     settingsDigest: parts.context.settings.bytesDigest,

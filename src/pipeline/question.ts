@@ -31,9 +31,16 @@ export type Question = {
 
 /** What comes back: a whole result that is ready to send (a hit), or rows that flow from the warehouse. */
 export type Answer =
-  | { readonly kind: "stored"; readonly result: StoredResult; readonly report: StatementReport }
+  | {
+      readonly kind: "stored"
+      readonly result: StoredResult
+      readonly report: StatementReport
+      /** What the warehouse was asked, as a digest: the canonical form after policy. */
+      readonly canonical: string
+    }
   | {
       readonly kind: "rows"
+      readonly canonical: string
       readonly rows: RowStream
       readonly report: StatementReport
       /** Filled until the rows have ended: what the client must be told, such as a cut by the row limit. */

@@ -6,9 +6,11 @@ import type { ShadowCatalogue } from "../core/shadow-catalogue.ts"
 import type { Policy } from "../policy/policy.ts"
 import type { Router } from "../route/router.ts"
 import type { StatementMemo } from "../sql/statement-memo.ts"
+import type { ClaimSource } from "./claim-source.ts"
 import type { DescriptionMemo } from "./description-memo.ts"
 import type { EstimateMemo } from "./estimate.ts"
 import type { PlanMemo } from "./plan-memo.ts"
+import type { WantedRelations } from "./wanted-relations.ts"
 
 /** What the engine reports at login: ParameterStatus names and values, and the text of version(). */
 export type ServerFacts = {
@@ -30,7 +32,11 @@ export type Rooms = {
   readonly statements: StatementMemo
   /** The policy in force; a reload gives another one. */
   readonly policy: () => Policy
+  /** Claims that the warehouse knows. */
+  readonly claims: ClaimSource
   readonly catalog: Catalog
+  /** Relations whose columns statements turned out to need. */
+  readonly wanted: WantedRelations
   readonly isCacheEnabled: boolean
   readonly cache: ResultCache
   readonly tokens: TokenStore

@@ -10,3 +10,11 @@ export function rowValues(bytes: Buffer): (Buffer | null)[] {
   }
   return values
 }
+
+/** Values of all DataRows of these bytes. */
+export function rowsOf(bytes: Buffer): (Buffer | null)[][] {
+  const rows: (Buffer | null)[][] = []
+  for (let offset = 0; offset < bytes.length; offset += 1 + bytes.readInt32BE(offset + 1))
+    rows.push(rowValues(bytes.subarray(offset)))
+  return rows
+}

@@ -151,7 +151,8 @@ export function emittedOf(plan: Plan): Emitted {
     rowLimit === undefined || statement.class.kind !== "read"
       ? emitUnchanged(statement)
       : limitRows(statement, rowLimit).emitted
-  plan.emitted = emitted
+  // For a governed one limitRows remembers it, as long as the statement itself is kept.
+  if (plan.asked.governed === undefined) plan.emitted = emitted
   return emitted
 }
 

@@ -81,8 +81,10 @@ function checkRelations({ expanded }: ReadMentions, scope: ReadScope): Refusal |
 /** Names alone; the gateway answers pg_stat_activity with its own sessions. */
 const harmless: ReadonlySet<string> = new Set(["pg_statistic_ext", "pg_stat_activity"])
 
+export type Calls = Pick<ReadTraits, "functions" | "attributes" | "operators" | "types">
+
 /** Functions, operators, types and functional notation. */
-export function checkCalls(traits: ReadTraits, scope: ReadScope): Refusal | undefined {
+export function checkCalls(traits: Calls, scope: ReadScope): Refusal | undefined {
   const call = unprovenCall(traits.functions, scope)
   if (call !== undefined) return functionRefused(call.name)
   const attribute = unprovenAttribute(traits.attributes, scope)

@@ -53,13 +53,29 @@ function scalarText(value: unknown, base: ClaimType["base"]): string | undefined
         : undefined
     case "uuid":
       return matching(value, /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i)
-    case "date":
-      return matching(value, /^\d{4}-\d{2}-\d{2}$/)
-    case "timestamptz":
-      return matching(value, /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?(Z|[+-]\d{2}:\d{2})$/)
+    case "date": {
+      const text = matching(value, /^\d{4}-\d{2}-\d{2}$/)
+      return text !== undefined && isDay(text) ? text : undefined
+    }
+    case "timestamptz": {
+      const text = matching(value, momentForm)
+      return text !== undefined && isDay(text.slice(0, 10)) ? text : undefined
+    }
     default:
       return undefined
   }
+}
+
+/** RFC 3339 without its leap seconds, and with offsets as far as there are any. */
+const momentForm =
+  /^\d{4}-\d{2}-\d{2}T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,6})?(?:Z|[+-](?:0\d|1[0-4]):[0-5]\d)$/
+
+/** A day of the calendar: the engines would refuse others at every statement, with the value in their words. */
+function isDay(text: string): boolean {
+  const day = new Date(`${text}T00:00:00Z`)
+  return (
+    !text.startsWith("0000") && !Number.isNaN(day.getTime()) && day.toISOString().startsWith(text)
+  )
 }
 
 function matching(value: unknown, form: RegExp): string | undefined {

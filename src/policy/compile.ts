@@ -1,6 +1,9 @@
 import { hash } from "node:crypto"
+import { type ClaimLookup, readLookup } from "./claim-lookup.ts"
 import { type ClaimType, readClaimType } from "./claim-types.ts"
 import { ExpressionProblem, type PolicyExpression, readExpression } from "./expression.ts"
+import type { GuestFilters } from "./guest-rules.ts"
+import { readFullName } from "./relation-parts.ts"
 import { RelationPolicies, type RelationPolicy } from "./relation-policy.ts"
 
 /** Policies as a file says them, with defaults filled in. */
@@ -8,6 +11,21 @@ export type PoliciesInput = {
   readonly claims: Readonly<Record<string, { readonly type: string }>>
   readonly functions: readonly string[]
   readonly relations: Readonly<Record<string, RelationInput>>
+  /** Default: rules in the claim `rls_rules`, by names of relations. */
+  readonly guestFilters?: {
+    readonly claim: string
+    readonly datasets: Readonly<Record<string, string | readonly string[]>>
+  }
+  readonly claimsFrom?: ClaimsFromInput | undefined
+}
+
+type ClaimsFromInput = {
+  readonly query: string
+  readonly warehouse?: string | undefined
+  readonly rows: "one" | "many"
+  readonly ttlMs: number
+  readonly timeoutMs: number
+  readonly usersMax: number
 }
 
 type RelationInput = {
@@ -59,6 +77,8 @@ export function compilePolicies(input: PoliciesInput, knownRoles: readonly strin
   )
   const policies = new RelationPolicies({
     relations,
+    guestFilters: compiler.guestFilters(input.guestFilters ?? { claim: "rls_rules", datasets: {} }),
+    lookup: input.claimsFrom === undefined ? undefined : compiler.lookup(input.claimsFrom),
     claims: compiler.claims,
     functions: new Set(input.functions),
     version: hash("sha256", JSON.stringify(input)),
@@ -82,7 +102,8 @@ class Compiler {
 
   relation(name: string, input: RelationInput): RelationPolicy {
     const path = ["relations", name] as const
-    const { schema, relation } = relationParts(name)
+    // The file's schema has checked the form.
+    const { schema, relation } = readFullName(name) ?? { schema: "", relation: "" }
     const rowFilters = input.rowFilters.map(({ filter, ...rest }, index) => {
       const where = [...path, "rowFilters", index]
       this.#roles([...where, "roles"], rest.roles ?? [])
@@ -110,6 +131,35 @@ class Compiler {
       this.#report([...path, "requiredFilter", "ends"], "is for kind: range")
     const columns = { masks, deniedColumns, isFenced: fence }
     return { schema, relation, rowFilters, unfilteredRoles, requiredFilter, ...columns }
+  }
+
+  guestFilters({ claim, datasets }: NonNullable<PoliciesInput["guestFilters"]>): GuestFilters {
+    // Otherwise a filter could compare rows with the rules themselves.
+    if (this.claims.has(claim))
+      this.#report(["guestFilters", "claim"], "stands under claims as well")
+    const read = Object.entries(datasets).map(([id, names]) => {
+      const relations = [names].flat().flatMap((name) => readFullName(name) ?? [])
+      return [id, relations] as const
+    })
+    return { claim, datasets: new Map(read) }
+  }
+
+  lookup({ query, warehouse, ...rest }: ClaimsFromInput): ClaimLookup | undefined {
+    const path = ["claimsFrom", "query"]
+    try {
+      const read = readLookup(query)
+      for (const name of read.columns) {
+        const type = this.claims.get(name)
+        if (type === undefined) this.#report(path, `gives "${name}", which stands not under claims`)
+        else if (rest.rows === "many" && !type.isList)
+          this.#report(path, `gives "${name}" in many rows, and its type is no list`)
+      }
+      return { ...read, ...rest, warehouse }
+    } catch (thrown) {
+      if (!(thrown instanceof ExpressionProblem)) throw thrown
+      this.#report(path, thrown.message)
+      return undefined
+    }
   }
 
   #expression(path: PolicyProblem["path"], source: string): PolicyExpression {
@@ -144,16 +194,4 @@ const unreadable: PolicyExpression = {
   ast: {},
   places: [],
   relations: [],
-}
-
-const partForm = /^("(?:[^"]|"")+"|[^".]+)\.("(?:[^"]|"")+"|[^".]+)$/
-
-/** `schema.name`, each part as the catalogue spells it, in quotes where it holds a dot. The file's schema has checked the form. */
-function relationParts(name: string): { readonly schema: string; readonly relation: string } {
-  const [, schema = "", relation = ""] = partForm.exec(name) ?? []
-  return { schema: unquoted(schema), relation: unquoted(relation) }
-}
-
-function unquoted(part: string): string {
-  return part.startsWith('"') ? part.slice(1, -1).replaceAll('""', '"') : part
 }

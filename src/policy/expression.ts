@@ -4,14 +4,11 @@ import type { Ast } from "../core/statement.ts"
 import { fieldsOf, isFields, listOf, nodeFields, numberOf } from "../sql/ast.ts"
 import { editText } from "../sql/edits.ts"
 import { parseTrees } from "../sql/parser.ts"
-import { scanTokens } from "../sql/parser-instance.ts"
 import { inspectQuery } from "../sql/traits.ts"
 import { sameTree } from "../sql/tree.ts"
 import { verified } from "../sql/verified.ts"
 import type { ClaimLiteral } from "./claim-types.ts"
-
-/** Where a claim stands in the text, in bytes. */
-type Place = { readonly start: number; readonly end: number; readonly claim: string }
+import { claimPlaces, type Place } from "./expression-places.ts"
 
 /** An expression of a policy (a row filter, a mask) with places for claims: `region = any(:regions)`. */
 export type PolicyExpression = {
@@ -93,19 +90,6 @@ function onlyTarget(text: string): readonly [statement: Ast, expression: Ast] {
 
 function notOne(): ExpressionProblem {
   return new ExpressionProblem("is not one expression")
-}
-
-/** `:name` outside of literals, comments and `::`. */
-function claimPlaces(source: string): readonly Place[] {
-  const tokens = scanTokens(source)
-  const places: Place[] = []
-  for (const [index, token] of tokens.entries()) {
-    const next = tokens[index + 1]
-    if (token.text !== ":" || next === undefined || next.start !== token.end) continue
-    if (/^[a-z_][a-z0-9_]*$/i.test(next.text))
-      places.push({ start: token.start, end: next.end, claim: next.text })
-  }
-  return places
 }
 
 /** Fills the claims in. `literal` is asked once for each claim; undefined means that it has no value, and then nothing is made. */

@@ -1,6 +1,7 @@
 import { dependentsOf } from "../catalog/expand.ts"
+import { findRelation } from "../catalog/relation-key.ts"
 import { type NameScope, resolveRelations } from "../catalog/resolve.ts"
-import type { CatalogRelation, CatalogSnapshot } from "../core/catalog.ts"
+import type { CatalogInterest, CatalogRelation, CatalogSnapshot } from "../core/catalog.ts"
 import { GatewayError } from "../core/errors.ts"
 import type { RelationName, RelationRef } from "../core/relation.ts"
 import { SqlState } from "../core/sql-state.ts"
@@ -10,11 +11,14 @@ import { isAnalyze, isTextFormat } from "../sql/explain-options.ts"
 import { parseText } from "../sql/parser.ts"
 import { type RelationUse, rewriteRelations, type StandIn } from "../sql/rewrite-relations.ts"
 import { checkCalls, checkRead } from "./check-read.ts"
+import { guestRefusal } from "./guest-predicate.ts"
 import { type Refusal, refused } from "./judge.ts"
-import type { ReaderRule, ReaderRules } from "./relation-policy.ts"
+import { PolicyRefusal } from "./policy-refusal.ts"
+import type { FullName } from "./relation-parts.ts"
+import { type ReaderRule, type ReaderRules, ruleFor } from "./relation-policy.ts"
 import type { Guards } from "./rules.ts"
 import { rulesByRelation } from "./rules-by-relation.ts"
-import { PolicyRefusal, relationSource, tableQuery, viewSource } from "./stand-in.ts"
+import { relationSource, tableQuery, viewSource } from "./stand-in.ts"
 
 /** One read of somebody from whom policies hide something. */
 export type GovernedRead = {
@@ -38,6 +42,8 @@ export type Governed =
       /** What was applied, for the report: `sales.orders: own_region, mask email`. */
       readonly applied: readonly string[]
     }
+  /** Refused until the catalogue has read the columns of these relations. */
+  | { readonly kind: "unread"; readonly relations: CatalogInterest; readonly refusal: Refusal }
   | Refusal
 
 /** Views over views: deeper than any that people write. */
@@ -54,6 +60,8 @@ export function govern(read: GovernedRead): Governed {
   const found = checkRead(traits, { expanded, unknown }, { snapshot, searchPath, vouched })
   if (found !== undefined) return found
   const governor = new Governor(read)
+  const own = governor.addGuestRules()
+  if (own !== undefined) return own
   const touched = traits.relations.some((ref) => governor.touches(ref))
   if (!touched) return { kind: "untouched" }
   const unexplained = statement.class.kind === "read" ? undefined : checkExplain(read)
@@ -97,7 +105,7 @@ class Governor {
   readonly applied = new Set<string>()
   readonly #read: GovernedRead
   readonly #snapshot: CatalogSnapshot
-  readonly #rules: ReadonlyMap<RelationName, ReaderRule>
+  #rules: ReadonlyMap<RelationName, ReaderRule>
   /** Views that are being expanded, outermost first. */
   readonly #views: RelationName[] = []
 
@@ -105,6 +113,49 @@ class Governor {
     this.#read = read
     this.#snapshot = read.scope.snapshot
     this.#rules = rulesByRelation(read.rules, this.#snapshot)
+  }
+
+  /**
+   * The rules of the reader's own token: for relations that they name, and those for every relation for what the statement
+   * names. The catalogue's own relations hold no rows of tenants. Gives back why the statement cannot be answered, if so.
+   */
+  addGuestRules(): Exclude<Governed, { kind: "untouched" | "rewritten" }> | undefined {
+    const { guest } = this.#read.rules
+    const read = this.#read.traits.relations.flatMap(
+      (ref) => this.#resolve(ref, this.#read.scope) ?? [],
+    )
+    const [first, ...more] = read.map((name) => this.#relation(name)).filter(isOfData)
+    if (guest === undefined || first === undefined) return undefined
+    if (guest.problem !== undefined)
+      return guestRefusal(first.relation, "The row rules of your token cannot be read.").refusal
+    const ruled = new Set<CatalogRelation>()
+    // Those of the roles are shared by all their readers.
+    const rules = new Map(this.#rules)
+    for (const { relations, clause } of guest.clauses)
+      for (const relation of this.#meant(relations) ?? [first, ...more]) {
+        if (relation === undefined)
+          return guestRefusal(
+            first.relation,
+            "A row rule of your token is for a relation that is not there.",
+          ).refusal
+        const rule = ruleFor(relation, rules.get(relation.name))
+        rules.set(relation.name, { ...rule, guest: [...rule.guest, clause] })
+        ruled.add(relation)
+      }
+    this.#rules = rules
+    const unread = [...ruled].filter(({ columns }) => columns === undefined)
+    if (unread.length === 0) return undefined
+    const { refusal } = guestRefusal(first.relation, "The columns of a relation are not known.")
+    return { kind: "unread", relations: unread, refusal }
+  }
+
+  #meant(
+    names: readonly FullName[] | undefined,
+  ): readonly (CatalogRelation | undefined)[] | undefined {
+    return names?.map(({ schema, relation }) => {
+      const found = findRelation(this.#snapshot, schema, relation)
+      return found === undefined ? undefined : this.#snapshot.relations.get(found)
+    })
   }
 
   /** True when a rule holds for the relation, for something that it shows or was made of, or for a parent of it. */
@@ -182,9 +233,11 @@ class Governor {
         : viewSource(relation, query)
     this.#note(relation, rule)
     const { claims, rules } = this.#read
+    const { searchPath } = this.#read.scope
+    const { policies } = rules
     const snapshot = this.#snapshot
     return {
-      query: tableQuery({ relation, rule, source, claims, policies: rules.policies, snapshot }),
+      query: tableQuery({ relation, rule, source, claims, policies, snapshot, searchPath }),
       schema: relation.schema,
     }
   }
@@ -211,15 +264,20 @@ class Governor {
     return query
   }
 
-  #note({ name }: CatalogRelation, { rows, masks, deniedColumns }: ReaderRule): void {
+  #note({ name }: CatalogRelation, { rows, masks, deniedColumns, guest }: ReaderRule): void {
     const filters = rows.kind === "filtered" ? [...rows.permissive, ...rows.restrictive] : []
     const parts = [
       ...filters.map((filter) => `filter ${filter.name}`),
+      ...guest.map((_, index) => `token's rule ${index + 1}`),
       ...masks.map(({ column }) => `mask ${column}`),
       ...[...deniedColumns].map((column) => `without ${column}`),
     ]
     this.applied.add(`${name}: ${parts.join(", ")}`)
   }
+}
+
+function isOfData({ schema }: CatalogRelation): boolean {
+  return schema !== "pg_catalog" && schema !== "information_schema"
 }
 
 function refusedUse(what: string, { relation }: CatalogRelation): PolicyRefusal {

@@ -1,4 +1,6 @@
 import { hash } from "node:crypto"
+import type { Identity } from "../core/identity.ts"
+import type { GuestRules } from "./guest-rules.ts"
 import { RelationPatterns } from "./pattern.ts"
 import type { ReaderRules, RelationPolicies, RequiredFilter } from "./relation-policy.ts"
 import type { Guards, RolePolicy } from "./rules.ts"
@@ -30,6 +32,9 @@ export type EffectivePolicy = {
 
 export type PolicyScope = string & { readonly __brand: "PolicyScope" }
 
+/** Combinations of roles kept. */
+const combinationsMax = 1_000
+
 /** All roles of the configuration, with a version that changes when any of them does. Immutable: a reload makes a new one. */
 export class Policy {
   readonly version: string
@@ -37,6 +42,11 @@ export class Policy {
   readonly relations: RelationPolicies | undefined
   readonly #roles: ReadonlyMap<string, RolePolicy>
   readonly #effective = new Map<string, EffectivePolicy>()
+  readonly #byList = new WeakMap<readonly string[], EffectivePolicy>()
+  readonly #ofGuests = new WeakMap<
+    GuestRules,
+    { readonly base: EffectivePolicy; readonly policy: EffectivePolicy }
+  >()
 
   constructor(roles: readonly RolePolicy[], relations?: RelationPolicies) {
     this.#roles = new Map(roles.map((role) => [role.name, role]))
@@ -44,18 +54,47 @@ export class Policy {
     this.version = hash("sha256", JSON.stringify([roles, relations?.version ?? ""]))
   }
 
-  /** Digest of the claims that a statement's rewriting can depend on. */
-  claimsDigest(claims: Readonly<Record<string, unknown>>): string {
-    return this.relations?.claimsDigest(claims) ?? ""
+  hasRole(name: string): boolean {
+    return this.#roles.has(name)
+  }
+
+  /**
+   * Digest of the claims that the policies of this identity's roles use, and of its own row rules: identities with equal ones and
+   * equal roles get equal plans. What no policy reads, such as a login's name in every token, is not in it.
+   */
+  claimsDigest(identity: Identity): string {
+    const { rules } = this.of(identity)
+    return rules === undefined ? "" : rules.policies.claimsDigest(identity.claims, rules)
+  }
+
+  /** What holds for one identity: its roles, and the row rules that its token brings. Those only take away. */
+  of(identity: Identity): EffectivePolicy {
+    const base = this.effective(identity.roles)
+    const { relations } = this
+    const guest = relations?.guestRules(identity.claims)
+    if (relations === undefined || guest === undefined) return base
+    const known = this.#ofGuests.get(guest)
+    if (known?.base === base) return known.policy
+    const { rules = [], claims = [] } = base.rules ?? {}
+    const policy = {
+      ...base,
+      mayWrite: false,
+      rules: { rules, claims, guest, policies: relations },
+    }
+    this.#ofGuests.set(guest, { base, policy })
+    return policy
   }
 
   /** A role that is not configured grants nothing. */
   effective(roleNames: readonly string[]): EffectivePolicy {
+    const mine = this.#byList.get(roleNames)
+    if (mine !== undefined) return mine
     const id = JSON.stringify(roleNames)
-    const known = this.#effective.get(id)
-    if (known !== undefined) return known
-    const made = this.#combine(roleNames)
+    const made = this.#effective.get(id) ?? this.#combine(roleNames)
+    // Tokens name roles in any order and number.
+    if (this.#effective.size >= combinationsMax) this.#effective.clear()
     this.#effective.set(id, made)
+    this.#byList.set(roleNames, made)
     return made
   }
 

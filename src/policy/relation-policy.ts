@@ -1,7 +1,11 @@
 import { hash } from "node:crypto"
 import type { CatalogInterest } from "../core/catalog.ts"
+import type { ClaimLookup } from "./claim-lookup.ts"
 import type { ClaimType } from "./claim-types.ts"
 import type { PolicyExpression } from "./expression.ts"
+import type { GuestClause } from "./guest-clause.ts"
+import { type GuestFilters, type GuestRules, readGuestRules } from "./guest-rules.ts"
+import type { FullName } from "./relation-parts.ts"
 
 /** A predicate that a reader's rows must meet. */
 export type RowFilter = {
@@ -69,11 +73,17 @@ export type ReaderRule = {
       }
   readonly masks: readonly ColumnMask[]
   readonly deniedColumns: ReadonlySet<string>
+  /** Rules of the reader's own token. */
+  readonly guest: readonly GuestClause[]
 }
 
 /** All policies as one set of roles meets them: only relations of which they see less than everything. */
 export type ReaderRules = {
   readonly rules: readonly ReaderRule[]
+  /** Names of all claims that the rules' expressions use. */
+  readonly claims: readonly string[]
+  /** Row rules that the reader's own token brings. */
+  readonly guest?: GuestRules | undefined
   readonly policies: RelationPolicies
 }
 
@@ -84,12 +94,16 @@ export class RelationPolicies {
   /** Functions of users, as `schema.name`, that whoever wrote the policies vouches for. */
   readonly functions: ReadonlySet<string>
   readonly version: string
-  readonly #claimDigests = new WeakMap<object, string>()
+  readonly guestFilters: GuestFilters
+  readonly lookup: ClaimLookup | undefined
+  readonly #guestRules = new WeakMap<object, GuestRules | "none">()
 
   constructor(parts: {
     readonly relations: readonly RelationPolicy[]
     readonly claims: ReadonlyMap<string, ClaimType>
     readonly functions: ReadonlySet<string>
+    readonly guestFilters: GuestFilters
+    readonly lookup: ClaimLookup | undefined
     /** Digest of the file's text. */
     readonly version: string
   }) {
@@ -97,6 +111,8 @@ export class RelationPolicies {
     this.claims = parts.claims
     this.functions = parts.functions
     this.version = parts.version
+    this.guestFilters = parts.guestFilters
+    this.lookup = parts.lookup
   }
 
   /** Relations of which the catalogue must know the columns: those with a policy, and those that expressions read. */
@@ -104,6 +120,8 @@ export class RelationPolicies {
     const found = new Map<string, CatalogInterest[number]>()
     const add = (schema: string, relation: string): unknown =>
       found.set(JSON.stringify([schema, relation]), { schema, relation })
+    for (const { schema, relation } of [...this.guestFilters.datasets.values()].flat())
+      add(schema, relation)
     for (const { schema, relation, rowFilters, masks } of this.relations) {
       add(schema, relation)
       const expressions = [
@@ -119,7 +137,8 @@ export class RelationPolicies {
   /** Undefined for roles that these policies hide nothing from. */
   rulesFor(roles: readonly string[]): ReaderRules | undefined {
     const rules = this.relations.flatMap((policy) => ruleOf(policy, new Set(roles)) ?? [])
-    return rules.length === 0 ? undefined : { rules, policies: this }
+    if (rules.length === 0) return undefined
+    return { rules, claims: claimsOf(rules), policies: this }
   }
 
   /** What these roles must restrict wherever they read it. One of the excepted roles is enough to be free of it. */
@@ -132,21 +151,61 @@ export class RelationPolicies {
     })
   }
 
-  /** Digest of the claims that policies can use: identities with equal ones and equal roles get equal plans. */
-  claimsDigest(claims: Readonly<Record<string, unknown>>): string {
-    let digest = this.#claimDigests.get(claims)
-    if (digest === undefined) {
-      const values = [...this.claims.keys()].map((name) => claimValue(claims, name) ?? null)
-      digest = hash("sha256", JSON.stringify(values))
-      this.#claimDigests.set(claims, digest)
+  /** The row rules among verified claims; undefined when there are none. */
+  guestRules(claims: Readonly<Record<string, unknown>>): GuestRules | undefined {
+    let rules = this.#guestRules.get(claims)
+    if (rules === undefined) {
+      const value = claimValue(claims, this.guestFilters.claim)
+      rules = value === undefined ? "none" : readGuestRules(value, this.guestFilters)
+      this.#guestRules.set(claims, rules)
     }
-    return digest
+    return rules === "none" ? undefined : rules
   }
+
+  /** Digest of the claims that these rules can use: identities with equal ones and equal roles get equal plans. */
+  claimsDigest(claims: Readonly<Record<string, unknown>>, rules: ReaderRules): string {
+    const values = [...rules.claims, this.guestFilters.claim].map(
+      (name) => claimValue(claims, name) ?? null,
+    )
+    return hash("sha256", JSON.stringify(values))
+  }
+}
+
+/** Of every rule, whichever relations a statement reads: a plan must not be shared by those whose claims differ in what it may use. */
+function claimsOf(rules: readonly ReaderRule[]): readonly string[] {
+  const expressions = rules.flatMap(({ rows, masks }) => [
+    ...(rows.kind === "filtered" ? [...rows.permissive, ...rows.restrictive] : []).map(
+      ({ filter }) => filter,
+    ),
+    ...masks.map(({ mask }) => mask),
+  ])
+  return [...new Set(expressions.flatMap(({ claims }) => claims))].toSorted()
 }
 
 /** An attribute of the token's own; what every object inherits is none. */
 export function claimValue(claims: Readonly<Record<string, unknown>>, name: string): unknown {
   return Object.hasOwn(claims, name) ? claims[name] : undefined
+}
+
+/** The rule of a relation that the file says nothing of. */
+export function ruleFor(relation: FullName, known: ReaderRule | undefined): ReaderRule {
+  if (known !== undefined) return known
+  const { schema, relation: name } = relation
+  return {
+    policy: {
+      schema,
+      relation: name,
+      rowFilters: [],
+      unfilteredRoles: [],
+      masks: [],
+      deniedColumns: [],
+      isFenced: true,
+    },
+    rows: { kind: "none" },
+    masks: [],
+    deniedColumns: new Set(),
+    guest: [],
+  }
 }
 
 function ruleOf(policy: RelationPolicy, roles: ReadonlySet<string>): ReaderRule | undefined {
@@ -155,7 +214,8 @@ function ruleOf(policy: RelationPolicy, roles: ReadonlySet<string>): ReaderRule 
   const masks = policy.masks.filter(({ exceptRoles }) => !hasOneOf(exceptRoles))
   const denied = policy.deniedColumns.filter(({ exceptRoles }) => !hasOneOf(exceptRoles))
   if (rows.kind === "none" && masks.length === 0 && denied.length === 0) return undefined
-  return { policy, rows, masks, deniedColumns: new Set(denied.flatMap(({ columns }) => columns)) }
+  const deniedColumns = new Set(denied.flatMap(({ columns }) => columns))
+  return { policy, rows, masks, deniedColumns, guest: [] }
 }
 
 function rowsOf(

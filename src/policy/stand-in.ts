@@ -9,19 +9,9 @@ import { verified } from "../sql/verified.ts"
 import { claimLiteral } from "./claim-types.ts"
 import { type BoundExpression, bindExpression, type PolicyExpression } from "./expression.ts"
 import { foreignName } from "./expression-scope.ts"
-import { type Refusal, refused } from "./judge.ts"
+import { guestPredicate } from "./guest-predicate.ts"
+import { PolicyRefusal } from "./policy-refusal.ts"
 import { claimValue, type ReaderRule, type RelationPolicies } from "./relation-policy.ts"
-
-/** A refusal on its way out of a rewrite. */
-export class PolicyRefusal extends Error {
-  override readonly name = "PolicyRefusal"
-  readonly refusal: Refusal
-
-  constructor(...parts: Parameters<typeof refused>) {
-    super(parts[2])
-    this.refusal = refused(...parts)
-  }
-}
 
 /** What a relation's rows come from: the relation, or the query that a view stands for. */
 export type Source = { readonly text: string; readonly ast: Ast }
@@ -33,6 +23,8 @@ export type TableQuery = {
   readonly claims: Readonly<Record<string, unknown>>
   readonly policies: RelationPolicies
   readonly snapshot: CatalogSnapshot
+  /** The reader's own, under which names of functions in rules of its token are looked up. */
+  readonly searchPath: readonly string[]
 }
 
 /** The relation itself, with or without its children. */
@@ -122,11 +114,12 @@ function targetsOf(query: TableQuery): readonly BoundExpression[] {
 
 /** Permissive filters are ORed, restrictive ones ANDed to that (PostgreSQL manual, 5.9). */
 function whereOf(query: TableQuery): BoundExpression | undefined {
-  const { rows } = query.rule
-  if (rows.kind !== "filtered") return undefined
+  const { rows, guest } = query.rule
+  const own = guest.map((clause) => guestPredicate(clause, query))
+  if (rows.kind !== "filtered") return own.length === 0 ? undefined : joined("AND", own)
   const permissive = rows.permissive.map(({ filter }) => boundIn(query, filter))
   const restrictive = rows.restrictive.map(({ filter }) => boundIn(query, filter))
-  return joined("AND", [joined("OR", permissive), ...restrictive])
+  return joined("AND", [joined("OR", permissive), ...restrictive, ...own])
 }
 
 /** `(a) OR (b)`, with operands of the same kind in one list as the grammar makes it of them. */

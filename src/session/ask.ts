@@ -3,6 +3,7 @@ import { answer } from "../pipeline/answer.ts"
 import { boundStatement } from "../pipeline/bind-session.ts"
 import type { Answer, Question } from "../pipeline/question.ts"
 import { checkStillValid } from "./identify.ts"
+import type { Judged } from "./judged.ts"
 import type { RunOutcome, RunRequest } from "./run-outcome.ts"
 import type { SessionState } from "./session-state.ts"
 import { sessionValues } from "./session-values.ts"
@@ -14,7 +15,7 @@ const noRemarks: readonly Remark[] = []
  * what was asked before then, cursors too, is still read to its end.
  */
 export function questionOf(request: RunRequest, state: SessionState): Question {
-  checkStillValid(state.origin.identity, state.origin.rooms.wallMs)
+  checkStillValid(state.origin, state.origin.rooms.wallMs)
   return {
     statement: boundStatement(request.statement, () => sessionValues(state)),
     parseMs: request.parseMs,
@@ -34,17 +35,28 @@ export function questionOf(request: RunRequest, state: SessionState): Question {
 /** Asks the spine. A promise comes back only where something must be waited for. */
 export function ask(request: RunRequest, state: SessionState): RunOutcome | Promise<RunOutcome> {
   if (state.scope !== undefined) state.scope.hasQueried = true
-  const asked = state.mustSpool
-    ? state.spool().then(() => answer(questionOf(request, state), state.origin.rooms))
-    : answer(questionOf(request, state), state.origin.rooms)
-  return asked instanceof Promise
-    ? asked.then((ready) => answerOutcome(ready, state))
-    : answerOutcome(asked, state)
+  if (state.mustSpool) return state.spool().then(() => askNow(request, state))
+  return askNow(request, state)
 }
 
-function answerOutcome(ready: Answer, state: SessionState): RunOutcome {
+function askNow(request: RunRequest, state: SessionState): RunOutcome | Promise<RunOutcome> {
+  const { rooms } = state.origin
+  const question = questionOf(request, state)
+  const policy = rooms.policy()
+  const asked = answer(question, rooms)
+  return asked instanceof Promise
+    ? asked.then((ready) => answerOutcome(ready, { question, policy, state }))
+    : answerOutcome(asked, { question, policy, state })
+}
+
+function answerOutcome(
+  ready: Answer,
+  asked: Pick<Judged, "question" | "policy"> & { readonly state: SessionState },
+): RunOutcome {
+  const { question, policy, state } = asked
   state.lastReport = ready.report
+  const judged = { question, policy, canonical: ready.canonical }
   return ready.kind === "stored"
-    ? { result: ready.result, report: ready.report, remarks: noRemarks }
-    : { result: ready.rows, report: ready.report, remarks: ready.remarks }
+    ? { result: ready.result, report: ready.report, remarks: noRemarks, judged }
+    : { result: ready.rows, report: ready.report, remarks: ready.remarks, judged }
 }

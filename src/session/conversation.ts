@@ -181,9 +181,9 @@ export class Conversation {
   #forward(direct: DirectSession, splitter: FrameSplitter): undefined | Promise<void> {
     const { type, bytes, start, end } = splitter
     if (questionTypes.has(type)) {
-      const { identity, rooms } = this.state.origin
+      const { origin } = this.state
       try {
-        checkStillValid(identity, rooms.wallMs)
+        checkStillValid(origin, origin.rooms.wallMs)
       } catch (thrown) {
         this.end(toGatewayError(thrown))
         return undefined

@@ -4,6 +4,7 @@ import type { RowStream } from "../core/result.ts"
 import { SqlState } from "../core/sql-state.ts"
 import type { SessionCommand, StatementClass } from "../core/statement.ts"
 import { ask } from "./ask.ts"
+import { checkJudged } from "./check-judged.ts"
 import { type CursorHistory, CursorRows, FetchedRows } from "./cursor-rows.ts"
 import { commandResult } from "./local-result.ts"
 import type { Portal } from "./named-objects.ts"
@@ -60,6 +61,7 @@ export async function openCursor(
     isKept,
     depth,
     settings,
+    judged: outcome.judged,
     reopen,
   })
   return {
@@ -95,6 +97,18 @@ export function fetchCommand(
   if (portal !== undefined && "prepared" in portal && portal.name !== "")
     return portalRows(portal, state).then((rows) => new FetchedRows(rows, command))
   const cursor = state.cursors.get(command.cursor)
+  const checked = checkJudged(cursor.judged, state)
+  return checked === undefined
+    ? fetched(cursor, command, state, formats)
+    : checked.then(() => fetched(cursor, command, state, formats))
+}
+
+function fetched(
+  cursor: SqlCursor,
+  command: Extract<SessionCommand, { kind: "fetch" }>,
+  state: SessionState,
+  formats: readonly FormatCode[],
+): RowStream | Promise<RowStream> {
   // A simple FETCH names no formats and takes the cursor's own.
   const isOtherFormat = formats.length > 0 && isBinary(formats) !== isBinary(cursor.formats)
   if (isOtherFormat)
@@ -108,6 +122,7 @@ export function fetchCommand(
 /** A portal of Bind is a cursor, too (PostgreSQL manual, 54.2.3): FETCH goes on where Execute stopped. Forward only. */
 async function portalRows(portal: Portal, state: SessionState): Promise<CursorRows> {
   checkRowSettings(portal, state.settings.view)
+  await checkJudged(portal.run?.outcome.judged, state)
   if (portal.rows !== undefined) return portal.rows
   const { statement, parseMs } = portal.prepared
   if (portal.run === undefined) {

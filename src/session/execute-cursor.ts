@@ -1,4 +1,5 @@
 import { commandComplete, portalSuspended } from "../wire/backend-messages.ts"
+import { checkJudged } from "./check-judged.ts"
 import { FetchedRows } from "./cursor-rows.ts"
 import type { Delivery } from "./delivery.ts"
 import { ResultCursor } from "./result-cursor.ts"
@@ -13,6 +14,7 @@ export async function executeCursor(
   { state, delivery }: { readonly state: SessionState; readonly delivery: Delivery },
 ): Promise<void> {
   if (state.transaction.status === "E") throw transactionFailed()
+  await checkJudged(cursor.judged, state)
   const rows = await underSettings(cursor, state.settings.view)
   const count = rowsMax === 0 ? Number.POSITIVE_INFINITY : rowsMax
   const fetched = new FetchedRows(rows, {

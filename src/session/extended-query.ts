@@ -21,6 +21,7 @@ import type {
 } from "../wire/frontend-messages.ts"
 import { checkResultFormats, columnCount } from "../wire/rows.ts"
 import { faultOfBind, portalOf } from "./bind-portal.ts"
+import { checkJudged } from "./check-judged.ts"
 import type { Delivery } from "./delivery.ts"
 import { describeLocal } from "./describe-local.ts"
 import {
@@ -302,7 +303,10 @@ export class ExtendedQuery {
       if (portal.isFinished && portal.run.outcome.result.description === undefined)
         throw portalCannotBeRun(portal.name)
       checkRowSettings(portal, this.#state.settings.view)
-      return this.#send(portal, portal.run, rowsMax)
+      const { run } = portal
+      const checked = checkJudged(run.outcome.judged, this.#state)
+      if (checked === undefined) return this.#send(portal, run, rowsMax)
+      return checked.then(() => this.#send(portal, run, rowsMax))
     }
     this.#delivery.begin(statement)
     const { parameters, formats, prepared } = portal

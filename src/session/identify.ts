@@ -1,7 +1,7 @@
 import { GatewayError } from "../core/errors.ts"
 import type { Identity, IdentityVerifier, VerifiedToken } from "../core/identity.ts"
 import { SqlState } from "../core/sql-state.ts"
-import type { ConnectionFacts, IdentityMode } from "./users.ts"
+import type { ConnectionFacts, IdentityMode, Users } from "./users.ts"
 
 /** How this gateway takes signed tokens; undefined in its place: not at all. */
 export type TokenLogin = {
@@ -106,15 +106,38 @@ function identityRequired(cause: string): GatewayError {
   })
 }
 
-/** A session may not ask anything new once its token has expired (setting `identity.afterExpiry`). */
-export function checkStillValid(identity: Identity, nowMs: () => number): void {
-  const { validUntilMs } = identity
-  if (validUntilMs === undefined || nowMs() < validUntilMs) return
+/** What says whether a session's login still stands. */
+export type Standing = {
+  readonly identity: Identity
+  readonly database: string
+  readonly users: Pick<Users, "stillGives">
+}
+
+/**
+ * A session may not ask anything new once its token has expired (setting `identity.afterExpiry`), or once the configuration
+ * gives its login something else, or nothing.
+ */
+export function checkStillValid(standing: Standing, nowMs: () => number): void {
+  const { validUntilMs } = standing.identity
+  if (validUntilMs !== undefined && nowMs() >= validUntilMs)
+    throw new GatewayError({
+      sqlState: SqlState.InvalidAuthorizationSpecification,
+      reason: "identity_expired",
+      severity: "FATAL",
+      message: "terminating connection because its identity token has expired",
+      hint: "Connect again with a new token.",
+    })
+  checkNotRevoked(standing)
+}
+
+/** The configuration may give its login something else by now, or nothing. */
+export function checkNotRevoked({ identity, database, users }: Standing): void {
+  if (users.stillGives(identity, database)) return
   throw new GatewayError({
     sqlState: SqlState.InvalidAuthorizationSpecification,
-    reason: "identity_expired",
+    reason: "identity_revoked",
     severity: "FATAL",
-    message: "terminating connection because its identity token has expired",
-    hint: "Connect again with a new token.",
+    message: "terminating connection because its login was changed or removed",
+    hint: "Connect again.",
   })
 }

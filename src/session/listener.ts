@@ -215,6 +215,7 @@ export class Listener {
       processId,
       rooms: found.rooms,
       registry: this.#registry,
+      users: this.#options.users,
       address: addressOf(socket),
     }
     const onClosed = (): void => {

@@ -12,12 +12,15 @@ import { durationMs } from "./setting-values.ts"
 import type { SessionSettings } from "./settings.ts"
 import type { SqlCursors } from "./sql-cursors.ts"
 import type { SessionTransaction } from "./transaction.ts"
+import type { Users } from "./users.ts"
 
 /** Who and where: fixed at login. */
 export type SessionOrigin = BackendOrigin & {
   readonly rooms: Rooms
   /** All sessions of this process, for what one may see of and do to another. */
   readonly registry: SessionRegistry
+  /** Who may log in now, and as whom. */
+  readonly users: Users
 }
 
 export type SessionLimits = {

@@ -5,6 +5,7 @@ import { SqlState } from "../core/sql-state.ts"
 import type { Statement } from "../core/statement.ts"
 import { computesWithSettings, readsWithSettings } from "../pipeline/setting-dependence.ts"
 import type { CursorRows } from "./cursor-rows.ts"
+import type { Judged } from "./judged.ts"
 import type { ObjectOrigin } from "./named-objects.ts"
 import type { ResultCursor } from "./result-cursor.ts"
 import { changedSettings, printsWith, settingsChanged } from "./row-settings.ts"
@@ -19,6 +20,7 @@ export type SqlCursor = {
   rows: CursorRows
   /** What the rows were printed with. */
   settings: SettingsView
+  readonly judged: Judged | undefined
   readonly query: Statement
   readonly origin: ObjectOrigin
   readonly isBinary: boolean

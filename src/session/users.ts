@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from "node:crypto"
 import { BlockList, isIPv6 } from "node:net"
+import { isDeepStrictEqual } from "node:util"
 import type { Identity } from "../core/identity.ts"
 import { mockVerifier, parseVerifier, type ScramVerifier } from "../wire/scram.ts"
 import type { CertificateRule } from "./client-certificate.ts"
@@ -100,6 +101,9 @@ export class Users {
   readonly #passwordLogin: PasswordLogin | undefined
   readonly #verifiers: ScramVerifier[] = []
   readonly #mockSecret: Buffer
+  /** Raised with every {@link replace}; 0 = what every session logged in with still stands. */
+  #generation = 0
+  readonly #standing = new WeakMap<Identity, number>()
 
   /** `secret`: keeps the looks of unknown names the same over restarts and instances; undefined = a random one. */
   constructor(records: readonly UserRecord[], passwordLogin?: PasswordLogin, secret?: string) {
@@ -107,6 +111,41 @@ export class Users {
     this.#passwordLogin = passwordLogin
     this.#mockSecret =
       secret === undefined ? randomBytes(32) : createHash("sha256").update(secret).digest()
+  }
+
+  /** Takes other users in place of those before, in one turn of the event loop. */
+  replace(records: readonly UserRecord[]): void {
+    this.#entries.clear()
+    this.#trusting.length = 0
+    this.#verifiers.length = 0
+    for (const record of records) this.#add(record)
+    this.#generation += 1
+  }
+
+  /**
+   * True while a login by the same account would give this identity on this database. A changed password alone takes nothing away from
+   * a session that is open, as in PostgreSQL; that the account is gone, or has other roles, claims or databases, does.
+   */
+  stillGives(identity: Identity, database: string): boolean {
+    if (this.#generation === 0 || this.#standing.get(identity) === this.#generation) return true
+    if (!this.#gives(identity, database)) return false
+    this.#standing.set(identity, this.#generation)
+    return true
+  }
+
+  #gives(identity: Identity, database: string): boolean {
+    const { source, user } = identity
+    const entry = this.#entries.get(identity.account ?? user)
+    // A token that came as password has no account behind it but its user's own name.
+    const isPassword = source === "token" && identity.account === user
+    if (entry === undefined) return isPassword && this.#takesToken(user, database)
+    if (entry.databases !== undefined && !entry.databases.includes(database)) return false
+    if (source === "token")
+      return entry.identityMode === "optional" || entry.identityMode === "required"
+    if (source !== "startup_user") return isSameGrant(entry.identity, identity)
+    if (this.#entries.has(user)) return false
+    const trusting = this.#trusting.find((account) => account.entry.identity === entry.identity)
+    return trusting !== undefined && isSameGrant(namedBy(trusting, user), identity)
   }
 
   #add(record: UserRecord): void {
@@ -161,6 +200,10 @@ export class Users {
     if (rule === undefined || !rule.databases.includes(database)) return false
     return rule.users === undefined || rule.users.includes(user)
   }
+}
+
+function isSameGrant(now: Identity, then: Identity): boolean {
+  return isDeepStrictEqual(now.roles, then.roles) && isDeepStrictEqual(now.claims, then.claims)
 }
 
 function isSoundName(name: string): boolean {

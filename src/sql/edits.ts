@@ -12,8 +12,7 @@ export function editText(text: string, edits: readonly Edit[]): EditedText {
   const bytes = Buffer.from(text, "utf8")
   const ordered = [...edits].toSorted((a, b) => a.start - b.start)
   const parts: string[] = []
-  /** Stretches of the old text in the new one, in characters from 0. */
-  const kept: { readonly from: number; readonly to: number; readonly length: number }[] = []
+  const kept: Stretch[] = []
   let oldCharacters = 0
   let newCharacters = 0
   let at = 0
@@ -34,11 +33,18 @@ export function editText(text: string, edits: readonly Edit[]): EditedText {
     at = edit.end
   }
   keep(bytes.length)
-  const position = (sent: number): number | undefined => {
+  return { text: parts.join(""), position: positionsIn(kept) }
+}
+
+/** A stretch of the old text in the new one, in characters from 0. */
+type Stretch = { readonly from: number; readonly to: number; readonly length: number }
+
+/** A function of its own, because plans keep it: made above, it would keep both texts with it. */
+function positionsIn(kept: readonly Stretch[]): EditedText["position"] {
+  return (sent) => {
     const found = kept.find(({ from, length }) => sent - 1 >= from && sent - 1 <= from + length)
     return found === undefined ? undefined : sent - found.from + found.to
   }
-  return { text: parts.join(""), position }
 }
 
 /** Code points, as PostgreSQL counts error positions. */

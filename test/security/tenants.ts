@@ -117,20 +117,27 @@ export type Tenants = {
   readonly gateway: RunningGateway
   readonly postgres: TestPostgres | undefined
   readonly policiesFile: string
-  as(user: string): Promise<WireClient>
+  as(user: string, parameters?: Readonly<Record<string, string>>): Promise<WireClient>
   stop(): Promise<void>
 }
 
 /** A gateway under the policies above in front of one of the engines. */
 export async function startTenants(
   engine: "postgres" | "duckdb",
-  options: { readonly hidden?: string; readonly policies?: string } = {},
+  options: {
+    readonly hidden?: string
+    readonly policies?: string
+    /** Further sections of the configuration. */
+    readonly sections?: string
+    readonly moreUsers?: Readonly<Record<string, object>>
+    readonly moreSeed?: string
+  } = {},
 ): Promise<Tenants> {
   const folder = await mkdtemp(join(tmpdir(), "sluice-tenants-"))
   await chmod(folder, 0o755)
   const policiesFile = join(folder, "policies.yaml")
   await writeFile(policiesFile, options.policies ?? policies)
-  const seed = seedSql(engine, options.hidden)
+  const seed = seedSql(engine, options.hidden) + (options.moreSeed ?? "")
   let postgres: TestPostgres | undefined
   let warehouse: string
   if (engine === "postgres") {
@@ -148,7 +155,7 @@ export async function startTenants(
     warehouse = `engine: duckdb, path: "${path}"`
   }
   const verifier = await makeVerifier(password)
-  const lines = Object.entries(users).map(
+  const lines = Object.entries({ ...users, ...options.moreUsers }).map(
     ([name, user]) => `  ${name}: ${JSON.stringify({ verifier, ...user })}`,
   )
   const config = `warehouses: { warehouse: { ${warehouse} } }
@@ -159,6 +166,7 @@ roles:
   writer: { relations: { allow: ["*"] }, write: true }
 users:
 ${lines.join("\n")}
+${options.sections ?? ""}
 `
   const gateway = await startGateway({ config, login: { user: "ann", password } })
   const clients: WireClient[] = []
@@ -166,9 +174,10 @@ ${lines.join("\n")}
     gateway,
     postgres,
     policiesFile,
-    as: async (user) => {
+    as: async (user, parameters = {}) => {
       const { port } = gateway
-      const client = await WireClient.connect({ port, user, password, database: "warehouse" })
+      const login = { port, user, password, database: "warehouse" }
+      const client = await WireClient.connect({ ...login, parameters })
       clients.push(client)
       return client
     },

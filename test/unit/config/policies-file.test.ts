@@ -69,6 +69,10 @@ describe("a policies file", () => {
     ["claims: { a: { type: regclass } }", /p\.yaml:1:.*must be text, int8/],
     ["functions: [f]", /p\.yaml:1:.*must be "schema\.name"/],
     ["relations: { s.t: { fence: maybe } }", /fence/],
+    ["guestFilters: { datasets: { a: orders } }", /guestFilters\.datasets/],
+    ["guestFilters: { claims: x }", /unknown key; did you mean "claim"/],
+    ["claimsFrom: { ttlMs: 1s }", /claimsFrom\.query: is required/],
+    ["claimsFrom: { query: 'SELECT 1', ttl: 1s }", /unknown key; did you mean "ttlMs"/],
     ["a: [", /not valid YAML/],
   ]
   for (const [text, problem] of malformed)
@@ -102,6 +106,18 @@ describe("a policies file", () => {
       /has a mask already/,
     ],
     ["relations: { s.t: { unfilteredRoles: [no] } }", "relations.s.t.unfilteredRoles.0", /no role/],
+    ["claims: { rls_rules: { type: text } }", "guestFilters.claim", /stands under claims as well/],
+    [
+      "claimsFrom: { query: 'SELECT a FROM s.t WHERE u = :user' }",
+      "claimsFrom.query",
+      /gives "a", which stands not under claims/,
+    ],
+    [
+      "{ claims: { a: { type: text } }, claimsFrom: { query: 'SELECT a FROM s.t WHERE u = :user', rows: many } }",
+      "claimsFrom.query",
+      /its type is no list/,
+    ],
+    ["claimsFrom: { query: 'SELECT a FROM t WHERE u = :user' }", "claimsFrom.query", /schema/],
   ]
   for (const [text, path, message] of unfit)
     it(`${path} has a problem: ${message}`, () => {

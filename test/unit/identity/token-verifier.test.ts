@@ -33,6 +33,7 @@ const rules: TokenRules = {
   userClaim: "sub",
   rolesClaim: "roles",
   rolesDefault: [],
+  roleMap: undefined,
   rolesKnown: new Set(["analyst", "finance"]),
   clockSkewMs: 30_000,
   tokenBytesMax: 8_192,

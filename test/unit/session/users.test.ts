@@ -1,5 +1,6 @@
 import { deepEqual, equal, notDeepEqual, ok, throws } from "node:assert/strict"
 import { before, describe, it } from "node:test"
+import type { Identity } from "../../../src/core/identity.ts"
 import { applyStartupSettings, identityTokenOf } from "../../../src/session/startup-settings.ts"
 import {
   type ConnectionFacts,
@@ -222,5 +223,94 @@ describe("an unknown user", () => {
     const users = new Users([])
     ok(mockOf(users).salt.length === 16)
     equal(users.accountOf("nobody", "mart", near).kind, "nobody")
+  })
+})
+
+const withPassword = (user: string): Identity => ({
+  user,
+  roles: [],
+  claims: {},
+  source: "token",
+  account: user,
+})
+
+describe("logins after a reload", () => {
+  const standing: readonly (readonly [
+    title: string,
+    identity: Identity,
+    changed: Readonly<Record<string, Partial<UserRecord> | undefined>>,
+    stands: boolean,
+  ])[] = (() => {
+    const alice: Identity = { user: "alice", roles: ["r"], claims: { a: [1] } }
+    const dave: Identity = {
+      user: "dave",
+      roles: ["r"],
+      claims: {},
+      source: "startup_user",
+      account: "gate",
+    }
+    const guest: Identity = {
+      user: "guest",
+      roles: ["x"],
+      claims: { b: 1 },
+      source: "token",
+      account: "tool",
+    }
+    const person: Identity = { ...guest, user: "dana", account: "dana" }
+    return [
+      ["an unchanged user", alice, {}, true],
+      ["a user with another password", alice, { alice: { verifier: "other" } }, true],
+      ["a user with other roles", alice, { alice: { roles: ["r", "s"] } }, false],
+      ["a user with other claims", alice, { alice: { claims: { a: [2] } } }, false],
+      ["a user without this database", alice, { alice: { databases: ["other"] } }, false],
+      ["a user who is gone", alice, { alice: undefined }, false],
+      ["a named user", dave, {}, true],
+      ["a named user with other roles", dave, { gate: { userRoles: { dave: ["s"] } } }, false],
+      ["a named user whose account is gone", dave, { gate: undefined }, false],
+      [
+        "a named user whose account names nobody any more",
+        dave,
+        { gate: { trustUserFrom: undefined } },
+        false,
+      ],
+      ["a named user who is configured now", dave, { dave: {} }, false],
+      ["a token's user", guest, {}, true],
+      ["a token's user whose account has other roles", guest, { tool: { roles: ["s"] } }, true],
+      ["a token's user whose account is gone", guest, { tool: undefined }, false],
+      ["a token's user whose account brings none", guest, { tool: { identity: "own" } }, false],
+      ["who came with a token as password", person, {}, true],
+    ]
+  })()
+  for (const [title, identity, changed, stands] of standing)
+    it(`${title} ${stands ? "stands" : "does not stand"}`, async () => {
+      const verifier = await makeVerifier("x", 1)
+      const plain = { verifier, roles: ["r"], claims: {}, databases: undefined }
+      const trust = { trustUserFrom: "startup_user", trustedAddresses: ["10.0.0.0/8"] } as const
+      const records: Readonly<Record<string, UserRecord>> = {
+        alice: { ...plain, name: "alice", claims: { a: [1] } },
+        gate: { ...plain, name: "gate", ...trust },
+        tool: { ...plain, name: "tool", identity: "optional" },
+      }
+      const users = new Users(Object.values(records), { databases: ["mart"] })
+      equal(users.stillGives(identity, "mart"), true)
+      const other = await makeVerifier("y", 1)
+      users.replace(
+        [...new Set([...Object.keys(records), ...Object.keys(changed)])].flatMap((name) => {
+          const change = name in changed ? changed[name] : {}
+          if (change === undefined) return []
+          const record = { ...plain, name, ...records[name], ...change }
+          return [record.verifier === "other" ? { ...record, verifier: other } : record]
+        }),
+      )
+      equal(users.stillGives(identity, "mart"), stands)
+      equal(users.stillGives(identity, "mart"), stands)
+    })
+
+  it("a token as password stands only where one is taken", () => {
+    const users = new Users([], { databases: ["mart"], users: ["dana"] })
+    users.replace([])
+    equal(users.stillGives(withPassword("dana"), "mart"), true)
+    equal(users.stillGives(withPassword("dana"), "other"), false)
+    equal(users.stillGives(withPassword("eve"), "mart"), false)
   })
 })
