@@ -7,6 +7,7 @@ import type { Configuration, WarehouseConfiguration } from "../config/configurat
 import type { FillSkipReason } from "../core/observation.ts"
 import type { SettingsView } from "../core/settings.ts"
 import type { ShadowCatalogue } from "../core/shadow-catalogue.ts"
+import type { Ast } from "../core/statement.ts"
 import type { Log } from "../observe/log.ts"
 import { ClaimLookups, type LookupTarget } from "../pipeline/claim-lookups.ts"
 import { DescriptionMemo } from "../pipeline/description-memo.ts"
@@ -20,7 +21,9 @@ import { Pool, type PoolEvents } from "../pool/pool.ts"
 import { WriteSlots } from "../pool/write-slots.ts"
 import { type Endpoint, Router } from "../route/router.ts"
 import { SessionSettings, type SettingDefaults, settingDefaults } from "../session/settings.ts"
-import { loadParser } from "../sql/parser.ts"
+import { emitTree } from "../sql/emit.ts"
+import { loadParser, parseTrees } from "../sql/parser.ts"
+import { qualifyRelations } from "../sql/qualify-relations.ts"
 import { StatementMemo } from "../sql/statement-memo.ts"
 import { DuckdbAdapter } from "../warehouse/duckdb/adapter.ts"
 import { PostgresAdapter } from "../warehouse/postgres/adapter.ts"
@@ -360,7 +363,13 @@ function adapterOf(name: string, settings: WarehouseConfiguration): Warehouse {
         writeUri: settings.writeUri,
         connectTimeoutMs: settings.pool.connectTimeoutMs,
       })
-    : new DuckdbAdapter(settings)
+    : new DuckdbAdapter(settings, viewGrammar)
+}
+
+const viewGrammar = {
+  parse: parseTrees,
+  emit: (ast: Ast): string => emitTree(ast).text,
+  qualify: qualifyRelations,
 }
 
 function poolEvents(name: string, log: Log, events: BuildEvents): PoolEvents {

@@ -27,6 +27,10 @@ export type CatalogRelation = {
   readonly madeOf?: readonly RelationName[] | undefined
   /** Names of columns in their order; undefined when nobody has asked for them. */
   readonly columns?: readonly string[] | undefined
+  /** Their types as pg_type.oid, in the same order; those of other engines as their rows are described to clients. */
+  readonly columnTypes?: readonly number[] | undefined
+  /** Columns of the primary key where the engine lets a query group by it alone (PostgreSQL manual, 7.2.3). */
+  readonly primaryKey?: readonly string[] | undefined
   /** A view's query with all names qualified that are not pg_catalog's; undefined when nobody has asked for it, or unknown. */
   readonly definition?: string | undefined
   /** What a view's definition uses that only its owner can vouch for: users' functions as `schema.name`; `?` for what cannot be read. */

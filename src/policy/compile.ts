@@ -194,4 +194,5 @@ const unreadable: PolicyExpression = {
   ast: {},
   places: [],
   relations: [],
+  functions: [],
 }

@@ -20,6 +20,8 @@ export type PolicyExpression = {
   readonly ast: Ast
   readonly places: readonly Place[]
   readonly relations: readonly RelationRef[]
+  /** Functions that it calls without naming their schema: the reader's search_path has a say in which these are. */
+  readonly functions: readonly string[]
 }
 
 /** An expression with its claims filled in: its tree, and a text in parentheses that was proven to parse to it. */
@@ -62,7 +64,11 @@ export function readExpression(source: string): PolicyExpression {
   const unqualified = traits.relations.find(({ schema }) => schema === undefined)
   if (unqualified !== undefined)
     throw new ExpressionProblem(`reads "${unqualified.name}" without its schema`)
-  return { source, claims, ast, places, relations: traits.relations }
+  const { relations } = traits
+  const functions = traits.functions.flatMap(({ schema, name }) =>
+    schema === undefined ? name : [],
+  )
+  return { source, claims, ast, places, relations, functions }
 }
 
 function parsed(text: string): readonly Ast[] {

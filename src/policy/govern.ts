@@ -1,4 +1,3 @@
-import { dependentsOf } from "../catalog/expand.ts"
 import { findRelation } from "../catalog/relation-key.ts"
 import { type NameScope, resolveRelations } from "../catalog/resolve.ts"
 import type { CatalogInterest, CatalogRelation, CatalogSnapshot } from "../core/catalog.ts"
@@ -6,19 +5,32 @@ import { GatewayError } from "../core/errors.ts"
 import type { RelationName, RelationRef } from "../core/relation.ts"
 import { SqlState } from "../core/sql-state.ts"
 import type { Emitted, ReadTraits, Statement } from "../core/statement.ts"
-import { emitUnchanged } from "../sql/emit.ts"
+import { emitTree, emitUnchanged } from "../sql/emit.ts"
 import { isAnalyze, isTextFormat } from "../sql/explain-options.ts"
 import { parseText } from "../sql/parser.ts"
 import { type RelationUse, rewriteRelations, type StandIn } from "../sql/rewrite-relations.ts"
+import type { ScanCondition } from "../sql/scan-conditions.ts"
 import { checkCalls, checkRead } from "./check-read.ts"
+import { childrenMax, unionOf } from "./children.ts"
 import { guestRefusal } from "./guest-predicate.ts"
 import { type Refusal, refused } from "./judge.ts"
+import {
+  exceptFor,
+  keyedBy,
+  nameFor,
+  withinColumns,
+  withoutColumns,
+  withoutThese,
+} from "./layers.ts"
+import { targetsOfHidden, withoutTargets } from "./lineage.ts"
 import { PolicyRefusal } from "./policy-refusal.ts"
+import { countsColumns } from "./positions.ts"
+import { Reach } from "./reach.ts"
 import type { FullName } from "./relation-parts.ts"
 import { type ReaderRule, type ReaderRules, ruleFor } from "./relation-policy.ts"
 import type { Guards } from "./rules.ts"
 import { rulesByRelation } from "./rules-by-relation.ts"
-import { relationSource, tableQuery, viewSource } from "./stand-in.ts"
+import { querySource, relationSource, type Source, tableQuery } from "./stand-in.ts"
 
 /** One read of somebody from whom policies hide something. */
 export type GovernedRead = {
@@ -106,13 +118,18 @@ class Governor {
   readonly #read: GovernedRead
   readonly #snapshot: CatalogSnapshot
   #rules: ReadonlyMap<RelationName, ReaderRule>
+  #reach: Reach
   /** Views that are being expanded, outermost first. */
   readonly #views: RelationName[] = []
+  readonly #hidden = new Map<RelationName, ReadonlySet<string>>()
+  /** Uses of relations so far from which columns were left out. */
+  #denials = 0
 
   constructor(read: GovernedRead) {
     this.#read = read
     this.#snapshot = read.scope.snapshot
     this.#rules = rulesByRelation(read.rules, this.#snapshot)
+    this.#reach = new Reach(this.#rules, this.#snapshot)
   }
 
   /**
@@ -121,10 +138,11 @@ class Governor {
    */
   addGuestRules(): Exclude<Governed, { kind: "untouched" | "rewritten" }> | undefined {
     const { guest } = this.#read.rules
-    const read = this.#read.traits.relations.flatMap(
-      (ref) => this.#resolve(ref, this.#read.scope) ?? [],
-    )
-    const [first, ...more] = read.map((name) => this.#relation(name)).filter(isOfData)
+    const read = this.#read.traits.relations.flatMap((ref) => {
+      const name = this.#resolve(ref, this.#read.scope)
+      return name === undefined ? [] : [this.#relation(name, ref)]
+    })
+    const [first, ...more] = read.filter(isOfData)
     if (guest === undefined || first === undefined) return undefined
     if (guest.problem !== undefined)
       return guestRefusal(first.relation, "The row rules of your token cannot be read.").refusal
@@ -143,6 +161,7 @@ class Governor {
         ruled.add(relation)
       }
     this.#rules = rules
+    this.#reach = new Reach(rules, this.#snapshot)
     const unread = [...ruled].filter(({ columns }) => columns === undefined)
     if (unread.length === 0) return undefined
     const { refusal } = guestRefusal(first.relation, "The columns of a relation are not known.")
@@ -161,8 +180,7 @@ class Governor {
   /** True when a rule holds for the relation, for something that it shows or was made of, or for a parent of it. */
   touches(ref: RelationRef): boolean {
     const name = this.#resolve(ref, this.#read.scope)
-    if (name === undefined) return false
-    return this.#rules.has(name) || this.#hidesBelow(name) || this.#governedParent(name)
+    return name !== undefined && this.#reach.touches(name)
   }
 
   rewritten(statement: Statement, scope: NameScope): Emitted | undefined {
@@ -173,95 +191,183 @@ class Governor {
     return resolveRelations([ref], scope).resolved[0]
   }
 
-  #relation(name: RelationName): CatalogRelation {
-    const relation = this.#snapshot.relations.get(name)
+  #relation(name: RelationName | undefined, ref: RelationRef): CatalogRelation {
+    const relation = name === undefined ? undefined : this.#snapshot.relations.get(name)
     if (relation !== undefined) return relation
     throw new PolicyRefusal(
       SqlState.UndefinedTable,
       "relation_not_granted",
-      `relation "${name}" does not exist`,
+      `relation "${ref.name}" does not exist`,
     )
-  }
-
-  /** A rule below it: sources of a view, children of a parent, what a materialised view was made of. */
-  #hidesBelow(name: RelationName): boolean {
-    const seen = new Set([name])
-    for (const at of seen) {
-      if (at !== name && this.#rules.has(at)) return true
-      const relation = this.#snapshot.relations.get(at)
-      for (const below of [...(relation?.dependsOn ?? []), ...(relation?.madeOf ?? [])])
-        seen.add(below)
-    }
-    return false
-  }
-
-  #governedParent(name: RelationName): boolean {
-    return dependentsOf([name], this.#snapshot).some(
-      (above) => this.#rules.has(above) && this.#isParent(above),
-    )
-  }
-
-  /** Views have sources; tables that have something below them have children. */
-  #isParent(name: RelationName): boolean {
-    return this.#snapshot.relations.get(name)?.kind !== "view"
   }
 
   #standIn(use: RelationUse, scope: NameScope): StandIn | undefined {
-    const name = this.#resolve(use.ref, scope)
-    if (name === undefined)
-      throw new PolicyRefusal(
-        SqlState.UndefinedTable,
-        "relation_not_granted",
-        `relation "${use.ref.name}" does not exist`,
-      )
-    const relation = this.#relation(name)
-    const rule = this.#rules.get(name)
-    const hidesBelow = this.#hidesBelow(name)
-    if (rule === undefined && !hidesBelow && !this.#governedParent(name)) return undefined
+    const relation = this.#relation(this.#resolve(use.ref, scope), use.ref)
+    const { name, schema, kind } = relation
+    if (!this.#reach.touches(name)) return undefined
     if (use.isSampled) throw refusedUse("TABLESAMPLE", relation)
-    const isView = relation.kind === "view"
-    if (rule === undefined && !hidesBelow)
-      throw refusedUse("A child of a relation with a policy", relation)
-    if (hidesBelow && !isView && !(relation.kind === "materialized_view" && rule !== undefined))
-      throw refusedUse("A parent or copy of a relation with a policy", relation)
-    const query = hidesBelow && isView ? this.#viewQuery(relation) : undefined
-    if (rule === undefined && query !== undefined) return { query, schema: relation.schema }
-    if (rule === undefined) throw refusedUse("This use", relation)
+    const all = this.#rulesOf(relation)
+    const isView = kind === "view" && this.#reach.hidesBelow(name)
+    const view = isView ? this.#viewQuery(relation) : undefined
+    if (view !== undefined && all.length === 0) return { query: view, schema }
+    const hidden = isView ? this.#hiddenBelow(relation) : new Set<string>()
+    const shown = withoutThese(relation, hidden)
+    const rules = all.map((rule) => exceptFor(rule, hidden))
+    const from = nameFor(relation, rules)
     const source =
-      query === undefined
-        ? relationSource(relation, use.includesChildren)
-        : viewSource(relation, query)
-    this.#note(relation, rule)
-    const { claims, rules } = this.#read
-    const { searchPath } = this.#read.scope
-    const { policies } = rules
-    const snapshot = this.#snapshot
-    return {
-      query: tableQuery({ relation, rule, source, claims, policies, snapshot, searchPath }),
-      schema: relation.schema,
+      view === undefined
+        ? this.#rows(relation, use.includesChildren, { from, above: rules })
+        : querySource(from, view)
+    if (rules.length === 0) return { query: this.#allOf(relation, source), schema }
+    const query = this.#layered(shown, rules, { source, conditions: use.conditions })
+    return { query, schema, keyed: keyedBy(relation, rules) }
+  }
+
+  /** Rules of parents first, its own last. */
+  #rulesOf({ name }: CatalogRelation): readonly ReaderRule[] {
+    const own = this.#reach.ruleOf(name)
+    const parents = this.#reach.parentRules(name)
+    return own === undefined ? parents : [...parents, own]
+  }
+
+  /** What the rules leave of a source: every filter beside the rows, then masks upon masks. */
+  #layered(
+    relation: CatalogRelation,
+    [first, ...more]: readonly ReaderRule[],
+    parts: { readonly source: Source; readonly conditions: readonly ScanCondition[] },
+  ): Emitted {
+    if (first === undefined) throw refusedUse("This use", relation)
+    const { claims, rules, scope } = this.#read
+    const { searchPath, snapshot } = scope
+    const common = { claims, policies: rules.policies, snapshot, searchPath }
+    const name = nameFor(relation, [first, ...more])
+    this.#note(relation, first)
+    let rule = first
+    let query = tableQuery({ ...common, ...parts, relation, rule, parents: more, name })
+    let left = relation
+    for (const next of more) {
+      this.#note(relation, next)
+      left = withoutColumns(left, rule)
+      rule = withinColumns(next, left)
+      const source = querySource(name, query)
+      query = tableQuery({
+        ...common,
+        relation: left,
+        rule,
+        parents: [],
+        source,
+        name,
+        conditions: [],
+      })
     }
+    return query
+  }
+
+  /** A relation's own rows and those of its children, each child under the rules that are not `above` already. */
+  #rows(
+    relation: CatalogRelation,
+    includesChildren: boolean,
+    { from, above }: { readonly from: string; readonly above: readonly ReaderRule[] },
+  ): Source {
+    if (!includesChildren || !this.#reach.hidesBelow(relation.name))
+      return relationSource(relation, includesChildren, from)
+    if (relation.kind !== "table" && relation.kind !== "partitioned_table") {
+      if (above.length > 0) return relationSource(relation, true, from)
+      throw refusedUse("A copy of a relation with a policy", relation)
+    }
+    const children = relation.dependsOn.flatMap((name) => this.#snapshot.relations.get(name) ?? [])
+    if (children.length > childrenMax || this.#reach.hasSharedChildren(relation.name))
+      throw refusedUse("A parent of so many relations with policies", relation)
+    const own =
+      relation.kind === "table" ? [relationSource(relation, false, relation.relation)] : []
+    const parts = children.map((child) => {
+      const rules = this.#rulesOf(child).filter((rule) => !above.includes(rule))
+      const name = nameFor(child, rules)
+      const source = this.#rows(child, true, { from: name, above: [...above, ...rules] })
+      if (rules.length === 0) return source
+      return querySource(name, this.#layered(child, rules, { source, conditions: [] }))
+    })
+    return querySource(from, unionOf(this.#columns(relation), [...own, ...parts]))
+  }
+
+  #columns(relation: CatalogRelation): readonly string[] {
+    if (relation.columns !== undefined) return relation.columns
+    throw refusedUse("A relation whose columns are not known", relation)
+  }
+
+  #allOf(relation: CatalogRelation, source: Source): Emitted {
+    return { ...unionOf(this.#columns(relation), [source]), keepsPositions: false }
   }
 
   /** A view is read by its definition, with what it shows governed inside. */
   #viewQuery(relation: CatalogRelation): Emitted {
     const { definition, name } = relation
-    if (definition === undefined) throw refusedUse("A view whose definition is not known", relation)
+    if (definition === undefined)
+      throw refusedUse(
+        "A view whose query PostgreSQL would read otherwise, or not at all,",
+        relation,
+      )
     if (this.#views.includes(name) || this.#views.length >= viewDepthMax)
       throw refusedUse("A view as deep as this", relation)
-    const [statement, ...more] = parseText(definition)
-    if (statement === undefined || more.length > 0 || statement.class.kind !== "read")
+    const [written, ...more] = parseText(definition)
+    if (written === undefined || more.length > 0)
       throw refusedUse("A view with such a definition", relation)
+    const statement = this.#withoutHidden(written, relation)
+    if (statement.class.kind !== "read") throw refusedUse("A view with such a definition", relation)
     const { traits } = statement.class
-    const scope = { ...this.#read.scope, searchPath: [] }
+    // Every name in it is qualified that is not the system's. It runs under the reader's path all the same, where another
+    // function of that name may fit its arguments better: all of them have to be good.
+    const { searchPath } = this.#read.scope
     const vouched = this.#read.rules.policies.functions
-    const found = checkCalls(traits, { snapshot: this.#snapshot, searchPath: [], vouched })
+    const found = checkCalls(traits, { snapshot: this.#snapshot, searchPath, vouched })
     if (found !== undefined || traits.usesSystemColumn || traits.usesSessionFact)
       throw refusedUse("A view that calls what could read hidden rows", relation)
+    const denials = this.#denials
     this.#views.push(name)
+    const scope = { ...this.#read.scope, searchPath: [] }
     const query = this.rewritten(statement, scope) ?? emitUnchanged(statement)
     this.#views.pop()
+    if (this.#denials > denials && countsColumns(statement.ast))
+      throw refusedUse("A view that counts columns, some of which are not for you,", relation)
     this.applied.add(`${name}: read by its definition`)
     return query
+  }
+
+  /** The view's query without the columns that show what is denied below. */
+  #withoutHidden(written: Statement, relation: CatalogRelation): Statement {
+    const hidden = this.#hiddenBelow(relation)
+    if (hidden.size === 0) return written
+    if (hidden.size >= (relation.columns ?? []).length)
+      throw refusedUse("A view that shows nothing but what is denied", relation)
+    const [statement] = parseText(emitTree(withoutTargets(written.ast, hidden)).text)
+    if (statement === undefined) throw refusedUse("A view with such a definition", relation)
+    this.applied.add(`${relation.name}: without ${[...hidden].join(", ")}`)
+    return statement
+  }
+
+  /** Columns of a relation that are denied, or that a view makes of denied ones. */
+  #hiddenColumns(name: RelationName): ReadonlySet<string> {
+    const relation = this.#snapshot.relations.get(name)
+    if (relation === undefined) return new Set()
+    const denied = this.#rulesOf(relation).flatMap(({ deniedColumns }) => [...deniedColumns])
+    return new Set([...denied, ...this.#hiddenBelow(relation)])
+  }
+
+  /** Columns that a view makes of denied ones below it. */
+  #hiddenBelow({ name, definition }: CatalogRelation): ReadonlySet<string> {
+    const known = this.#hidden.get(name)
+    if (known !== undefined) return known
+    // A view that is met again below itself shows nothing new.
+    this.#hidden.set(name, new Set())
+    const [query] = definition === undefined ? [] : parseText(definition)
+    const scope = { ...this.#read.scope, searchPath: [] }
+    const hiddenOf = (ref: RelationRef): ReadonlySet<string> => {
+      const below = this.#resolve(ref, scope)
+      return below === undefined ? new Set() : this.#hiddenColumns(below)
+    }
+    const hidden = new Set(query === undefined ? [] : targetsOfHidden(query.ast, hiddenOf))
+    this.#hidden.set(name, hidden)
+    return hidden
   }
 
   #note({ name }: CatalogRelation, { rows, masks, deniedColumns, guest }: ReaderRule): void {
@@ -272,6 +378,7 @@ class Governor {
       ...masks.map(({ column }) => `mask ${column}`),
       ...[...deniedColumns].map((column) => `without ${column}`),
     ]
+    if (deniedColumns.size > 0) this.#denials += 1
     this.applied.add(`${name}: ${parts.join(", ")}`)
   }
 }

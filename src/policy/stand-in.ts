@@ -1,16 +1,18 @@
-import { findRelation, folded } from "../catalog/relation-key.ts"
+import { findFunction, findRelation, folded } from "../catalog/relation-key.ts"
 import type { CatalogRelation, CatalogSnapshot } from "../core/catalog.ts"
 import { InvariantViolation } from "../core/errors.ts"
 import { SqlState } from "../core/sql-state.ts"
 import type { Ast, Emitted } from "../core/statement.ts"
 import { listOf, nodeFields } from "../sql/ast.ts"
 import { quoteIdentifier } from "../sql/quote.ts"
+import type { ScanCondition } from "../sql/scan-conditions.ts"
 import { verified } from "../sql/verified.ts"
 import { claimLiteral } from "./claim-types.ts"
 import { type BoundExpression, bindExpression, type PolicyExpression } from "./expression.ts"
 import { foreignName } from "./expression-scope.ts"
 import { guestPredicate } from "./guest-predicate.ts"
 import { PolicyRefusal } from "./policy-refusal.ts"
+import { quietConditions } from "./quiet-conditions.ts"
 import { claimValue, type ReaderRule, type RelationPolicies } from "./relation-policy.ts"
 
 /** What a relation's rows come from: the relation, or the query that a view stands for. */
@@ -18,30 +20,48 @@ export type Source = { readonly text: string; readonly ast: Ast }
 
 export type TableQuery = {
   readonly relation: CatalogRelation
+  /** Its masks and denied columns hold, and its filter. */
   readonly rule: ReaderRule
+  /** Rules whose filters hold as well: those of parents. */
+  readonly parents: readonly ReaderRule[]
   readonly source: Source
+  /** The name that the source has there: what expressions may qualify columns with. */
+  readonly name: string
   readonly claims: Readonly<Record<string, unknown>>
   readonly policies: RelationPolicies
   readonly snapshot: CatalogSnapshot
-  /** The reader's own, under which names of functions in rules of its token are looked up. */
+  /** The reader's own, under which names of functions in filters, masks and rules of its token are looked up. */
   readonly searchPath: readonly string[]
+  /** The client's own, for rows of this relation: what cannot tell of hidden rows runs beside the filter, so that indexes serve. */
+  readonly conditions: readonly ScanCondition[]
 }
 
-/** The relation itself, with or without its children. */
-export function relationSource(relation: CatalogRelation, includesChildren: boolean): Source {
-  const name = `${quoteIdentifier(relation.schema)}.${quoteIdentifier(relation.relation)}`
-  const fields = { schemaname: relation.schema, relname: relation.relation, relpersistence: "p" }
+/** The relation itself, with or without its children, under the name that a policy has for it. */
+export function relationSource(
+  { schema, relation }: CatalogRelation,
+  includesChildren: boolean,
+  name: string,
+): Source {
+  const full = `${quoteIdentifier(schema)}.${quoteIdentifier(relation)}`
+  const renamed = name !== relation
+  const fields = {
+    schemaname: schema,
+    relname: relation,
+    relpersistence: "p",
+    ...(renamed ? { alias: { aliasname: name } } : {}),
+  }
+  const read = includesChildren ? full : `ONLY ${full}`
   return {
-    text: includesChildren ? name : `ONLY ${name}`,
+    text: renamed ? `${read} AS ${quoteIdentifier(name)}` : read,
     ast: { RangeVar: includesChildren ? { ...fields, inh: true } : fields },
   }
 }
 
-/** A view's query under the view's name. */
-export function viewSource(relation: CatalogRelation, query: Emitted): Source {
+/** A query under a relation's name. */
+export function querySource(name: string, query: Pick<Emitted, "text" | "ast">): Source {
   return {
-    text: `(${query.text}) AS ${quoteIdentifier(relation.relation)}`,
-    ast: { RangeSubselect: { subquery: query.ast, alias: { aliasname: relation.relation } } },
+    text: `(${query.text}) AS ${quoteIdentifier(name)}`,
+    ast: { RangeSubselect: { subquery: query.ast, alias: { aliasname: name } } },
   }
 }
 
@@ -51,8 +71,8 @@ export function viewSource(relation: CatalogRelation, query: Emitted): Source {
  * policy does not fit the relation's columns.
  */
 export function tableQuery(query: TableQuery): Emitted {
-  const { relation, rule, source } = query
-  if (rule.rows.kind === "closed")
+  const { relation, rule, parents, source } = query
+  if ([rule, ...parents].some(({ rows }) => rows.kind === "closed"))
     throw new PolicyRefusal(
       SqlState.InsufficientPrivilege,
       "row_policy_refused",
@@ -60,8 +80,12 @@ export function tableQuery(query: TableQuery): Emitted {
       "No row filter of this relation is for a role of yours.",
     )
   const targets = targetsOf(query)
-  const where = whereOf(query)
-  const fence = rule.policy.isFenced
+  const fence = [rule, ...parents].some(({ policy }) => policy.isFenced)
+  const filter = whereOf(query)
+  // Without a fence the engine moves them there itself.
+  const quiet = fence ? quietOf(query) : []
+  const where =
+    quiet.length === 0 ? filter : joined("AND", filter === undefined ? quiet : [filter, ...quiet])
   const text = [
     `SELECT ${targets.map((target) => target.text).join(", ")} FROM ${source.text}`,
     where === undefined ? "" : ` WHERE ${where.text}`,
@@ -112,14 +136,29 @@ function targetsOf(query: TableQuery): readonly BoundExpression[] {
   })
 }
 
+/** Conditions on columns that the reader sees as they are. */
+function quietOf({ relation, rule, conditions, snapshot }: TableQuery): readonly BoundExpression[] {
+  if (conditions.length === 0 || relation.kind === "view") return []
+  const hidden = new Set(
+    [...rule.masks.map(({ column }) => column), ...rule.deniedColumns].map((column) =>
+      folded(snapshot, column),
+    ),
+  )
+  const names = (relation.columns ?? []).map((column) => folded(snapshot, column))
+  const visible = new Set(names.filter((column) => !hidden.has(column)))
+  return quietConditions(conditions, relation, { snapshot, visible })
+}
+
 /** Permissive filters are ORed, restrictive ones ANDed to that (PostgreSQL manual, 5.9). */
 function whereOf(query: TableQuery): BoundExpression | undefined {
-  const { rows, guest } = query.rule
-  const own = guest.map((clause) => guestPredicate(clause, query))
-  if (rows.kind !== "filtered") return own.length === 0 ? undefined : joined("AND", own)
-  const permissive = rows.permissive.map(({ filter }) => boundIn(query, filter))
-  const restrictive = rows.restrictive.map(({ filter }) => boundIn(query, filter))
-  return joined("AND", [joined("OR", permissive), ...restrictive, ...own])
+  const filters = [query.rule, ...query.parents].flatMap(({ rows, guest }) => {
+    const own = guest.map((clause) => guestPredicate(clause, query))
+    if (rows.kind !== "filtered") return own
+    const permissive = rows.permissive.map(({ filter }) => boundIn(query, filter))
+    const restrictive = rows.restrictive.map(({ filter }) => boundIn(query, filter))
+    return [joined("AND", [joined("OR", permissive), ...restrictive]), ...own]
+  })
+  return filters.length === 0 ? undefined : joined("AND", filters)
 }
 
 /** `(a) OR (b)`, with operands of the same kind in one list as the grammar makes it of them. */
@@ -148,8 +187,11 @@ function boundIn(query: TableQuery, expression: PolicyExpression): BoundExpressi
   }
   const fold = (name: string): string => folded(snapshot, name)
   const ofTable = new Set((relation.columns ?? []).map(fold))
-  const foreign = foreignName(expression.ast, { table: relation.relation, ofTable, of, fold })
+  const foreign = foreignName(expression.ast, { table: query.name, ofTable, of, fold })
   if (foreign !== undefined) throw unfit(relation, `a filter or mask names "${foreign}"`)
+  const hidden = expression.functions.find((name) => isHidden(name, query))
+  if (hidden !== undefined)
+    throw unfit(relation, `a schema of your search_path has a function "${hidden}" of its own`)
   const bound = bindExpression(expression, (claim) => {
     const type = policies.claims.get(claim)
     return type === undefined ? undefined : claimLiteral(claimValue(claims, claim), type)
@@ -162,6 +204,18 @@ function boundIn(query: TableQuery, expression: PolicyExpression): BoundExpressi
       `The policy of this relation needs the claim "${bound.missing}", which your login does not bring in the form it must have.`,
     )
   return bound
+}
+
+/**
+ * The engine looks for the function that fits best along the reader's path, and whoever may write into a schema could give a mask
+ * or a filter another meaning by one of the same name.
+ */
+function isHidden(name: string, { searchPath, snapshot, policies }: TableQuery): boolean {
+  return searchPath.some((schema) => {
+    const [place, called] = [folded(snapshot, schema), folded(snapshot, name)]
+    if (place === "pg_catalog" || policies.functions.has(`${place}.${called}`)) return false
+    return findFunction(snapshot, place, called) !== undefined
+  })
 }
 
 /** The message is for the reader, who is not told of columns; the hint names the file's owner. */

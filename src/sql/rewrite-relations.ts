@@ -3,10 +3,12 @@ import type { Ast, Emitted, Statement } from "../core/statement.ts"
 import { type Fields, fieldsOf, isFields, listOf, nameParts, nodeFields } from "./ast.ts"
 import { type Edit, editText } from "./edits.ts"
 import { emitTree } from "./emit.ts"
+import { dependentColumns, type KeyedRelation } from "./group-by-key.ts"
 import { parseTrees } from "./parser.ts"
 import { scanTokens, type Token } from "./parser-instance.ts"
 import { quoteIdentifier } from "./quote.ts"
 import { type CteScope, openWith, relationOf } from "./relations.ts"
+import { type ScanCondition, scanConditions } from "./scan-conditions.ts"
 import { verified } from "./verified.ts"
 
 /** One place in a query where a relation is read. */
@@ -16,6 +18,8 @@ export type RelationUse = {
   readonly includesChildren: boolean
   /** TABLESAMPLE reads the relation's pages: a query in its place cannot be sampled so. */
   readonly isSampled: boolean
+  /** What the SELECT around it wants of its rows, as far as it is plain: rows that do not meet them cannot count. */
+  readonly conditions: readonly ScanCondition[]
 }
 
 /** The query that stands in a relation's place. */
@@ -23,6 +27,8 @@ export type StandIn = {
   readonly query: Emitted
   /** Schema that the relation was found in: columns may be qualified with it. */
   readonly schema: string
+  /** Set when grouping by the relation's primary key makes its other columns known. */
+  readonly keyed?: KeyedRelation | undefined
 }
 
 /**
@@ -73,6 +79,10 @@ class Rewrite {
   readonly #qualifiers = new Set<string>()
   /** Trees of stand-ins: their columns are their own. */
   readonly #foreign = new WeakSet<object>()
+  /** By the fields of RangeVars, filled when the SELECT around them is entered. */
+  readonly #conditions = new Map<Fields, readonly ScanCondition[]>()
+  /** By the fields of the RangeVars that stood there. */
+  readonly #keyed = new Map<Fields, KeyedRelation>()
 
   constructor(text: string, standIn: (use: RelationUse) => StandIn | undefined) {
     this.#standIn = standIn
@@ -94,6 +104,9 @@ class Rewrite {
     if (!isFields(value)) return value
     const rangeVar = nodeFields(value, "RangeVar")
     if (rangeVar !== undefined) return this.#relation(value, rangeVar, scope, isSampled)
+    if ("whereClause" in value && "fromClause" in value)
+      for (const [relation, conditions] of scanConditions(value))
+        this.#conditions.set(relation, conditions)
     const opened = "withClause" in value ? openWith(value["withClause"], scope) : undefined
     let changed: Record<string, unknown> | undefined
     for (const key in value) {
@@ -111,7 +124,32 @@ class Rewrite {
       changed ??= { ...value }
       changed[key] = rewritten
     }
+    if (changed !== undefined && "groupClause" in value) this.#groupByKey(value, changed)
     return changed ?? value
+  }
+
+  /** Columns that depended on a primary key in GROUP BY are put in front of what is there. */
+  #groupByKey(select: Fields, changed: Record<string, unknown>): void {
+    const added = dependentColumns(select, this.#keyed)
+    if (added.length === 0) return
+    const before = listOf(changed["groupClause"])
+    const names = added.map(({ table, column }) => [table, column])
+    changed["groupClause"] = [
+      ...names.map((parts) => ({
+        ColumnRef: { fields: parts.map((sval) => ({ String: { sval } })) },
+      })),
+      ...before,
+    ]
+    const [first] = listOf(select["groupClause"])
+    const item = nodeFields(first, "ColumnRef") ?? nodeFields(first, "A_Const")
+    const index = this.#tokenAt.get(Number(item?.["location"] ?? -1)) ?? -1
+    const start = this.#tokens[index]?.start
+    if (start === undefined || !/^(?:by|distinct|all)$/i.test(this.#text(index - 1))) {
+      this.edits = undefined
+      return
+    }
+    const text = names.map((parts) => `${parts.map(quoteIdentifier).join(".")}, `).join("")
+    this.edits?.push({ start, end: start, text })
   }
 
   #ctes(
@@ -136,8 +174,10 @@ class Rewrite {
     const ref = relationOf(fields, scope)
     if (ref === undefined) return node
     const includesChildren = fields["inh"] === true
-    const standIn = this.#standIn({ ref, includesChildren, isSampled })
+    const conditions = this.#conditions.get(fields) ?? []
+    const standIn = this.#standIn({ ref, includesChildren, isSampled, conditions })
     if (standIn === undefined) return node
+    if (standIn.keyed !== undefined) this.#keyed.set(fields, standIn.keyed)
     const alias = isFields(fields["alias"]) ? fields["alias"] : { aliasname: ref.name }
     const hasAlias = isFields(fields["alias"])
     if (!hasAlias) {

@@ -130,6 +130,7 @@ export async function startTenants(
     /** Further sections of the configuration. */
     readonly sections?: string
     readonly moreUsers?: Readonly<Record<string, object>>
+    /** SQL behind the common seed. */
     readonly moreSeed?: string
   } = {},
 ): Promise<Tenants> {
@@ -137,7 +138,7 @@ export async function startTenants(
   await chmod(folder, 0o755)
   const policiesFile = join(folder, "policies.yaml")
   await writeFile(policiesFile, options.policies ?? policies)
-  const seed = seedSql(engine, options.hidden) + (options.moreSeed ?? "")
+  const seed = `${seedSql(engine, options.hidden)}${options.moreSeed ?? ""}`
   let postgres: TestPostgres | undefined
   let warehouse: string
   if (engine === "postgres") {

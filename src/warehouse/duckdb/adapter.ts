@@ -1,5 +1,5 @@
 import { version as duckdbVersion } from "@duckdb/node-api"
-import type { CatalogSnapshot } from "../../core/catalog.ts"
+import type { CatalogInterest, CatalogSnapshot } from "../../core/catalog.ts"
 import { GatewayError, InvariantViolation } from "../../core/errors.ts"
 import type { Parameters } from "../../core/parameters.ts"
 import type { Ast } from "../../core/statement.ts"
@@ -8,6 +8,7 @@ import { readDuckdbCatalog } from "./catalog-reader.ts"
 import { DuckdbFile, type DuckdbOptions } from "./client.ts"
 import { DuckdbWarehouseConnection } from "./connection.ts"
 import { adaptStatement } from "./dialect.ts"
+import type { ViewGrammar } from "./view-definitions.ts"
 
 /**
  * The version that clients are told, and by which SQLAlchemy, psql and pgjdbc choose their SQL. It is that of the grammar
@@ -43,9 +44,12 @@ export class DuckdbAdapter implements Warehouse {
   readonly engine = "duckdb"
   readonly serverFacts: ServerFacts = serverFacts()
   readonly #file: DuckdbFile
+  readonly #grammar: ViewGrammar | undefined
 
-  constructor(options: DuckdbOptions) {
+  /** Without a grammar no definition of a view is read, and policies refuse views over what they govern. */
+  constructor(options: DuckdbOptions, grammar?: ViewGrammar) {
     this.#file = new DuckdbFile(options)
+    this.#grammar = grammar
   }
 
   /**
@@ -66,13 +70,14 @@ export class DuckdbAdapter implements Warehouse {
   async readCatalog(
     connection: WarehouseConnection,
     signal: AbortSignal,
+    interest: CatalogInterest = [],
   ): Promise<CatalogSnapshot> {
     if (!(connection instanceof DuckdbWarehouseConnection)) {
       throw new InvariantViolation("a catalogue was to be read through another engine's connection")
     }
     await connection.beginTransaction(undefined, signal)
     try {
-      return await readDuckdbCatalog(connection, signal)
+      return await readDuckdbCatalog(connection, signal, { interest, grammar: this.#grammar })
     } finally {
       await connection.endTransaction()
     }

@@ -1,12 +1,18 @@
 import { createHash } from "node:crypto"
 import type { DuckDBMaterializedResult, DuckDBValue } from "@duckdb/node-api"
-import type { CatalogRelation, CatalogSnapshot, Volatility } from "../../core/catalog.ts"
+import type {
+  CatalogInterest,
+  CatalogRelation,
+  CatalogSnapshot,
+  Volatility,
+} from "../../core/catalog.ts"
 import type { MirrorSchema } from "../../core/mirror.ts"
 import { postgresCatalogue } from "../../core/postgres-catalogue.ts"
 import { type RelationName, relationName } from "../../core/relation.ts"
 import { dialectFunctions } from "./dialect-functions.ts"
 import { readMirror } from "./mirror-reader.ts"
 import { implicitSchemas } from "./session-settings.ts"
+import { type ViewGrammar, viewDefinition } from "./view-definitions.ts"
 import { type SerializedReferences, viewReferences } from "./view-references.ts"
 
 /** What the reader needs of a connection: whole results of the gateway's own SQL. */
@@ -38,6 +44,10 @@ type ViewRow = { readonly schema: string; readonly relation: string; readonly sq
 export async function readDuckdbCatalog(
   source: CatalogSource,
   signal: AbortSignal,
+  options: { readonly interest: CatalogInterest; readonly grammar: ViewGrammar | undefined } = {
+    interest: [],
+    grammar: undefined,
+  },
 ): Promise<CatalogSnapshot> {
   const functions = readFunctions(await rowsOf(source, functionsSql, signal))
   const relations = new Map<RelationName, CatalogRelation>()
@@ -60,12 +70,34 @@ export async function readDuckdbCatalog(
     views.map((view) => view.sql),
     async (sql) => String((await rowsOf(source, sql, signal))[0]?.[0]),
   )
-  for (const [index, view] of views.entries()) addView(relations, functions, view, found[index])
+  const names = namesOf(relations, functions)
+  for (const [index, view] of views.entries()) addView(relations, names, view, found[index])
   const mirror = await readMirror((sql) => source.query(sql, signal))
   for (const { name, columns } of mirror.relations) {
     const relation = relations.get(name)
     if (relation !== undefined)
-      relations.set(name, { ...relation, columns: columns.map((column) => column.name) })
+      relations.set(name, {
+        ...relation,
+        columns: columns.map((column) => column.name),
+        columnTypes: columns.map((column) => column.typeOid),
+      })
+  }
+  if (options.grammar !== undefined && options.interest.length > 0) {
+    const tree = async (sql: string): Promise<unknown> => {
+      const text = `SELECT json_serialize_sql('${sql.replaceAll("'", "''")}')`
+      return JSON.parse(String((await rowsOf(source, text, signal))[0]?.[0]))
+    }
+    const above = new Set(viewsAbove(relations, options.interest))
+    for (const [index, { schema, relation: name }] of views.entries()) {
+      const relation = relations.get(relationName(schema, name))
+      const text = found[index]
+      if (relation === undefined || text === undefined || !above.has(relation.name)) continue
+      const { columns = [] } = relation
+      const schemaOf = (read: string): string | undefined => names.schemaOf(schema, read)
+      const view = { ...text, relation: name, columns, schemaOf }
+      const definition = await viewDefinition(view, options.grammar, tree)
+      relations.set(relation.name, { ...relation, definition })
+    }
   }
   // After the views: what DuckDB has of its own under these names is never read by a client.
   for (const relation of postgresCatalogue()) relations.set(relation.name, relation)
@@ -155,34 +187,94 @@ function readFunctions(rows: readonly DuckDBValue[][]): Map<string, Volatility> 
   return functions
 }
 
+type Names = {
+  readonly relations: ReadonlyMap<string, RelationName>
+  readonly functions: ReadonlyMap<string, Volatility>
+  /** Last parts of the names of users' macros. */
+  readonly macros: ReadonlySet<string>
+  /** Where a view of `schema` finds a relation that it names without one; undefined when that depends on who reads. */
+  readonly schemaOf: (schema: string, name: string) => string | undefined
+}
+
 /**
- * DuckDB keeps a view's text as it was written, so names in it may be unqualified: they are looked up in the view's own
- * schema and then in main, and under any search_path of the reader; a name that neither has leaves the view unknown.
+ * DuckDB keeps a view's text as it was written, so names in it may be unqualified. It looks them up in the view's own schema, then along the
+ * search_path of whoever reads the view, then in main: one that is not in the view's schema is certain only when main
+ * alone has it.
  */
+function namesOf(
+  relations: ReadonlyMap<RelationName, CatalogRelation>,
+  functions: ReadonlyMap<string, Volatility>,
+): Names {
+  const bySchema = new Map<string, RelationName>()
+  const schemas = new Map<string, string[]>()
+  for (const { name, schema, relation } of relations.values()) {
+    bySchema.set(relationName(schema, relation).toLowerCase(), name)
+    const folded = relation.toLowerCase()
+    schemas.set(folded, [...(schemas.get(folded) ?? []), schema])
+  }
+  const macros = new Set<string>()
+  for (const full of functions.keys())
+    if (!full.startsWith("pg_catalog."))
+      macros.add(full.slice(full.lastIndexOf(".") + 1).toLowerCase())
+  const schemaOf = (schema: string, name: string): string | undefined => {
+    const having = schemas.get(name.toLowerCase()) ?? []
+    const own = having.find((other) => other.toLowerCase() === schema.toLowerCase())
+    if (own !== undefined) return own
+    const [only, ...more] = having
+    return only?.toLowerCase() === "main" && more.length === 0 ? only : undefined
+  }
+  return { relations: bySchema, functions, macros, schemaOf }
+}
+
+function viewsAbove(
+  relations: ReadonlyMap<RelationName, CatalogRelation>,
+  interest: CatalogInterest,
+): ReadonlySet<RelationName> {
+  const above = new Set<string>(
+    interest.map(({ schema, relation }) => relationName(schema, relation).toLowerCase()),
+  )
+  const views = new Set<RelationName>()
+  let size = -1
+  while (size < above.size) {
+    size = above.size
+    for (const { name, dependsOn } of relations.values())
+      if (dependsOn.some((source) => above.has(source.toLowerCase()))) {
+        above.add(name.toLowerCase())
+        views.add(name)
+      }
+  }
+  return views
+}
+
+/** What a view reads and whether all of it is known. */
 function addView(
   relations: Map<RelationName, CatalogRelation>,
-  functions: ReadonlyMap<string, Volatility>,
+  names: Names,
   view: ViewRow,
   references: SerializedReferences | undefined,
 ): void {
   const name = relationName(view.schema, view.relation)
   const relation = relations.get(name)
   if (relation === undefined) return
-  const byFoldedName = new Map([...relations.keys()].map((key) => [key.toLowerCase(), key]))
   const dependsOn = new Set<RelationName>()
   let isKnown = references !== undefined
   for (const reference of references?.relations ?? []) {
-    const schemas = reference.schema === "" ? [view.schema, "main"] : [reference.schema]
-    const found = schemas
-      .map((schema) => byFoldedName.get(relationName(schema, reference.name).toLowerCase()))
-      .find((key) => key !== undefined)
+    const isQualified = reference.schema !== ""
+    const certain = isQualified ? reference.schema : names.schemaOf(view.schema, reference.name)
+    // Uncertain ones count as read from main, so that at least its invalidations are heard.
+    const schema = certain ?? "main"
+    const found = names.relations.get(relationName(schema, reference.name).toLowerCase())
     if (found !== undefined) dependsOn.add(found)
+    if (found !== undefined && certain !== undefined) continue
+    else if (found !== undefined) isKnown = false
     else if (!reference.mayBeCte) isKnown = false
   }
   for (const called of references?.functions ?? []) {
     const function_ = called.toLowerCase()
-    const volatility = functions.get(relationName("pg_catalog", function_))
+    const volatility = names.functions.get(relationName("pg_catalog", function_))
     if (volatility !== "immutable" || unsafeInViews.has(function_)) isKnown = false
+    // A macro of a user's may stand in front of a function of the system's.
+    if (names.macros.has(function_)) isKnown = false
   }
   relations.set(name, {
     ...relation,

@@ -17,6 +17,7 @@ import { assertRelation, assertTableFunction } from "./dialect-guard.ts"
 import { outputLabel } from "./dialect-labels.ts"
 import { adaptNameField, adaptNameList, isReservedName } from "./dialect-names.ts"
 import { adaptOperator } from "./dialect-operators.ts"
+import { assertRecursion } from "./dialect-recursion.ts"
 import { adaptCast } from "./dialect-types.ts"
 import { parameterLiteral } from "./parameter-values.ts"
 
@@ -163,6 +164,7 @@ class Adapter {
   }
 
   #select(fields: Fields): Fields {
+    if (fields["withClause"] !== undefined) assertRecursion(fields["withClause"])
     const labels = listOf(fields["targetList"]).map(missingLabel)
     const adapted = this.#fields(fields, true)
     if (adapted["limitOption"] === "LIMIT_OPTION_WITH_TIES") throw unsupported("WITH TIES")

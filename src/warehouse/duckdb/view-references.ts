@@ -3,6 +3,10 @@ export type SerializedReferences = {
   readonly relations: readonly ReferencedName[]
   /** Names of functions, operators included (`+` is one). */
   readonly functions: readonly string[]
+  /** The text behind `CREATE VIEW name AS`. */
+  readonly query: string
+  /** Columns are named in front of AS. */
+  readonly namesColumns: boolean
 }
 
 export type ReferencedName = {
@@ -42,7 +46,8 @@ async function referencesOf(
     if (fields(tree)["error"] !== false) continue
     const statements = fields(tree)["statements"]
     if (!Array.isArray(statements) || statements.length !== 1) continue
-    return collect(statements[0])
+    const head = definition.slice(0, start.index)
+    return collect(statements[0], { query, namesColumns: head.trimEnd().endsWith(")") })
   }
   return undefined
 }
@@ -65,7 +70,10 @@ type Collected = {
  * A CTE's name hides a table's, but not inside its own definition. Scopes are not followed here: whoever reads the result
  * counts a table of that name, if there is one, as read.
  */
-function collect(tree: unknown): SerializedReferences | undefined {
+function collect(
+  tree: unknown,
+  written: Pick<SerializedReferences, "query" | "namesColumns">,
+): SerializedReferences | undefined {
   const collected: Collected = { relations: new Map(), functions: new Set(), isCertain: true }
   const cteNames = new Set<string>()
   walk(tree, collected, cteNames)
@@ -75,7 +83,7 @@ function collect(tree: unknown): SerializedReferences | undefined {
     name,
     mayBeCte: schema === "" && cteNames.has(name.toLowerCase()),
   }))
-  return { relations, functions: [...collected.functions] }
+  return { ...written, relations, functions: [...collected.functions] }
 }
 
 function walk(node: unknown, into: Collected, cteNames: Set<string>): void {

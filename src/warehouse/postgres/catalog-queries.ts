@@ -71,10 +71,13 @@ SELECT DISTINCT '::' || t.typname
 FROM pg_constraint k JOIN pg_type t ON t.oid = k.contypid
 WHERE k.oid >= 16384`
 
-/** Columns of relations by oid, in their order. */
+/** Columns of relations by oid, in their order; the last says whether a column is of the primary key, which cannot be put off. */
 export function columnsSql(oids: readonly string[]): string {
   return `
-SELECT a.attrelid, a.attname FROM pg_attribute a
+SELECT a.attrelid, a.attname, a.atttypid, EXISTS (
+  SELECT FROM pg_constraint k
+  WHERE k.conrelid = a.attrelid AND k.contype = 'p' AND NOT k.condeferrable AND a.attnum = ANY (k.conkey))
+FROM pg_attribute a
 WHERE a.attrelid IN (${oids.join(", ")}) AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attrelid, a.attnum`
 }

@@ -61,6 +61,8 @@ type Row = {
   readonly madeOf: Set<RelationName>
   readonly opaque: Set<string>
   columns: string[] | undefined
+  readonly columnTypes: number[]
+  readonly primaryKey: string[]
   definition: string | undefined
   volatileDefinition: boolean
   readonly hasSideEffects: boolean
@@ -127,11 +129,18 @@ export async function readCatalog(
 
 type Ask = (text: string, visit: (row: TextRow) => void) => Promise<void>
 
-/** Columns of what is named; columns and definitions of views that show it, directly or through other views. */
+/** Columns of what is named and of its children; columns and definitions of views that show it, directly or through other views. */
 async function readDetails(read: Read, interest: CatalogInterest, ask: Ask): Promise<void> {
   if (interest.length === 0) return
   const wanted = new Set(interest.map(({ schema, relation }) => relationName(schema, relation)))
-  const above = new Set(wanted)
+  const children = new Set(wanted)
+  const rowsByName = new Map([...read.byOid.values()].map((row) => [row.name, row]))
+  for (const name of children) {
+    const row = rowsByName.get(name)
+    if (row === undefined || row.kind === "view") continue
+    for (const child of row.dependsOn) children.add(child)
+  }
+  const above = new Set(children)
   let size = 0
   while (size < above.size) {
     size = above.size
@@ -141,9 +150,13 @@ async function readDetails(read: Read, interest: CatalogInterest, ask: Ask): Pro
   const rows = [...read.byOid].filter(([, { name }]) => above.has(name))
   const views = rows.filter(([, { kind }]) => kind === "view")
   if (rows.length > 0)
-    await ask(columnsSql(rows.map(([oid]) => oid)), ([oid, column]) => {
+    await ask(columnsSql(rows.map(([oid]) => oid)), ([oid, column, type, isKey]) => {
       const row = read.byOid.get(oid ?? "")
-      if (row !== undefined && column != null) (row.columns ??= []).push(column)
+      if (row === undefined || column == null) return
+      row.columns ??= []
+      row.columns.push(column)
+      row.columnTypes.push(Number(type))
+      if (isKey === "t") row.primaryKey.push(column)
     })
   if (views.length > 0)
     await ask(definitionsSql(views.map(([oid]) => oid)), ([oid, definition]) => {
@@ -164,6 +177,8 @@ function addRelation(read: Read, [oid, schema, relation, kindCode, sideEffects]:
     madeOf: new Set(),
     opaque: new Set(),
     columns: undefined,
+    columnTypes: [],
+    primaryKey: [],
     definition: undefined,
     volatileDefinition: kind === "view",
     hasSideEffects: sideEffects === "t",
@@ -220,7 +235,8 @@ function snapshotOf(read: Read): CatalogSnapshot {
   const rows = [...read.byOid.entries()].map(([oid, row]) => ({ ...row, oid }))
   rows.sort((a, b) => (a.name < b.name ? -1 : 1))
   for (const { oid, name, schema, relation, kind, dependsOn, ...flags } of rows) {
-    const { volatileDefinition, hasSideEffects, columns, definition } = flags
+    const { volatileDefinition, hasSideEffects, columns, columnTypes, definition } = flags
+    const primaryKey = flags.primaryKey.length === 0 ? undefined : flags.primaryKey
     const madeOf = [...flags.madeOf].toSorted()
     const opaque = [...flags.opaque].toSorted()
     const sources = [...dependsOn].toSorted()
@@ -236,11 +252,13 @@ function snapshotOf(read: Read): CatalogSnapshot {
       madeOf,
       opaque,
       columns,
+      columnTypes: columns === undefined ? undefined : columnTypes,
+      primaryKey,
       definition,
     })
     // The oid counts: a relation that was dropped and made anew is another one.
     digest.update(JSON.stringify([oid, name, kind, volatileDefinition, hasSideEffects, ...sources]))
-    digest.update(JSON.stringify([madeOf, opaque, columns, definition]))
+    digest.update(JSON.stringify([madeOf, opaque, columns, columnTypes, primaryKey, definition]))
   }
   const functions = [...read.functions].map(([name, volatility]) => `${name} ${volatility}\n`)
   for (const line of functions.toSorted()) digest.update(line)

@@ -1,0 +1,245 @@
+/** What ann, of organisation 1, asks; rows as `a|b` in an order of their own, one a line, or a SQLSTATE. `safe`: whatever shows nothing hidden. */
+export type NameCase = readonly [title: string, sql: string, expected: string]
+
+const everybody = "-5\nAda\nAlan\nO'Hara"
+
+export const nameCases: readonly NameCase[] = [
+  ["the path decides", "SET search_path = world; SELECT name FROM people", everybody],
+  [
+    "the first schema of the path wins",
+    "SET search_path = other, world; SELECT id FROM people",
+    "",
+  ],
+  ["without a path the name is unknown", "SELECT name FROM people", "42P01"],
+  ["database in front", "SELECT name FROM warehouse.world.people", everybody],
+  ["another database in front", "SELECT name FROM elsewhere.world.people", "42P01"],
+  ["folded", "SELECT NAME FROM World.PEOPLE", everybody],
+  ["dots and quotes in a name", 'SELECT "dot.ted" FROM world."a.b ""c"""', "mine"],
+  [
+    "dots and quotes as an alias",
+    'SELECT "x.""y"."dot.ted" FROM world."a.b ""c""" AS "x.""y" WHERE "x.""y".id = 1',
+    "mine",
+  ],
+  ["a name longer than 63 bytes", `SELECT 1 FROM world.people${"x".repeat(70)}`, "42P01"],
+  ["column with its schema", "SELECT world.people.name FROM world.people", everybody],
+  ["column with its database", "SELECT warehouse.world.people.name FROM world.people", "safe"],
+  [
+    "CTE of the table's name",
+    "WITH people AS (SELECT name FROM world.people) SELECT name FROM people",
+    everybody,
+  ],
+  [
+    "CTE that names the table of its own name",
+    "SET search_path = world; WITH people AS (SELECT name FROM people) SELECT name FROM people",
+    everybody,
+  ],
+  [
+    "CTE that comes later",
+    "SET search_path = world; WITH a AS (SELECT name FROM people), people AS (SELECT 'x' AS name) SELECT name FROM a",
+    everybody,
+  ],
+  [
+    "CTE of an inner query is not seen outside",
+    "SET search_path = world; SELECT people.name FROM (WITH people AS (SELECT 1) SELECT * FROM people) z, people",
+    everybody,
+  ],
+  [
+    "CTE of an outer query is seen inside",
+    "SET search_path = world; WITH people AS (SELECT 'x' AS name) SELECT (SELECT max(name) FROM people)",
+    "x",
+  ],
+  [
+    "CTE does not stand for a table of a view",
+    "SET search_path = world; WITH people AS (SELECT 7 AS id, 'x' AS name) SELECT who FROM v_alias WHERE number = 1",
+    "Ada",
+  ],
+  [
+    "CTE does not stand for the table of the filter",
+    "WITH people AS (SELECT 2 AS org_id) SELECT name FROM world.people",
+    everybody,
+  ],
+  [
+    "recursive",
+    "WITH RECURSIVE r AS (SELECT id FROM world.people WHERE id = 1 UNION ALL SELECT p.id FROM world.people p JOIN r ON p.id = r.id + 1) SELECT count(*) FROM r",
+    "4",
+  ],
+  [
+    "recursive in name only",
+    "SET search_path = world; WITH RECURSIVE people AS (SELECT name FROM people) SELECT name FROM people",
+    "safe",
+  ],
+  [
+    "recursive that names a later one",
+    "SET search_path = world; WITH RECURSIVE a AS (SELECT name FROM people), people AS (SELECT 'x' AS name) SELECT name FROM a",
+    "safe",
+  ],
+  ["whole row", "SELECT p FROM world.people p", "safe"],
+  ["field of a row", "SELECT (p).name FROM world.people p", everybody],
+  ["denied field of a row", "SELECT (p).ssn FROM world.people p", "safe"],
+  ["comparison of rows", "SELECT count(*) FROM world.people WHERE (id, org_id) = (11, 2)", "0"],
+  [
+    "comparison of whole rows",
+    "SELECT count(*) FROM world.people a WHERE a IN (SELECT b FROM world.people b)",
+    "4",
+  ],
+  ["TABLE", "SELECT count(*) FROM (TABLE world.people) t", "4"],
+  ["LATERAL", "SELECT l.x FROM world.people p, LATERAL (SELECT p.name AS x) l", everybody],
+  ["FOR UPDATE", "SELECT id FROM world.people FOR UPDATE", "25006"],
+  [
+    "a denied column of an outer query's other table",
+    "SELECT t.id FROM world.tags t WHERE EXISTS (SELECT 1 FROM world.people WHERE ssn = t.tag)",
+    "42703",
+  ],
+  [
+    "a denied column that another table has",
+    "SELECT q.ssn FROM world.people p JOIN (SELECT 1 AS id, 'x' AS ssn) q USING (id)",
+    "x",
+  ],
+  [
+    "view with names for its columns",
+    "SELECT number, who FROM world.v_alias",
+    "1|Ada\n2|Alan\n3|O'Hara\n4|-5",
+  ],
+  [
+    "view of a masked column under another name",
+    "SELECT DISTINCT harmless FROM world.v_masked WHERE id < 3",
+    "a***",
+  ],
+  [
+    "condition on a masked column through a view",
+    "SELECT id FROM world.v_masked WHERE harmless LIKE 'ada%'",
+    "",
+  ],
+  ["view of nothing but a denied column", "SELECT innocent FROM world.v_denied", "42501"],
+  ["view of a denied column among others", "SELECT * FROM world.v_partly", "1|Ada"],
+  ["the denied one among them", "SELECT innocent FROM world.v_partly", "42703"],
+  ["view over such a view", "SELECT * FROM world.v_over_partly", "1|Ada"],
+  ["the denied one over it", "SELECT whatever FROM world.v_over_partly", "42703"],
+  ["view with a policy that shows a denied column", "SELECT * FROM world.v_own", "1|ADA"],
+  [
+    "view with one row by what it makes of a denied column",
+    "SELECT one FROM world.v_one_row",
+    "42703",
+  ],
+  ["view that groups by a denied column", "SELECT n FROM world.v_by_ssn", "42703"],
+  ["view that asks a denied column", "SELECT id FROM world.v_where", "42703"],
+  ["view with a CTE of the table's name", "SELECT name FROM world.v_cte", everybody],
+  ["view that counts", "SELECT org_id, n FROM world.v_grouped", "1|4"],
+  ["view that joins", "SELECT tag FROM world.v_join WHERE id = 1", "blue\nred"],
+  ["view over a view", "SELECT who FROM world.v_nested", "Ada\nAlan"],
+  ["view with a policy of its own", "SELECT who FROM world.v_named WHERE id = 1", "ADA"],
+  [
+    "view over a view with a policy of its own",
+    "SELECT who FROM world.v_above WHERE id < 3",
+    "ADA\nALAN",
+  ],
+  ["view of a union", "SELECT count(*) FROM world.v_union WHERE id > 4", "1"],
+  ["view with a sub-query", "SELECT id FROM world.v_sub WHERE name IS NULL", "4\n5"],
+  ["EXPLAIN of a view", "EXPLAIN SELECT * FROM world.v_nested", "42501"],
+  ["COPY of a query", "COPY (SELECT name FROM world.v_nested) TO STDOUT", "safe"],
+]
+
+const onPostgres: readonly NameCase[] = [
+  ["a quoted name is another table", 'SELECT word FROM world."People"', "other table"],
+  ["partitioned table", "SELECT id, what FROM world.events", "101|mine too\n1|mine"],
+  ["partition by name", "SELECT id, what FROM world.events_low", "1|mine"],
+  [
+    "partition with its columns in another order",
+    "SELECT * FROM world.events_mid",
+    "mine too|1|101",
+  ],
+  ["partition of a partition", "SELECT * FROM world.events_mid_1", "mine too|1|101"],
+  ["ONLY a partitioned table", "SELECT * FROM ONLY world.events", ""],
+  ["denied column of a partition", "SELECT ssn FROM world.events_mid_1", "42703"],
+  ["view over a partition", "SELECT what FROM world.v_partition", "mine"],
+  ["materialised view over a partition", "SELECT * FROM world.m_partition", "42501"],
+  ["view over a materialised view", "SELECT * FROM world.v_of_m", "42501"],
+  ["parent of a governed child", "SELECT id, what FROM world.parent", "1|parent\n2|mine\n4|free"],
+  ["ONLY a parent", "SELECT id FROM ONLY world.parent", "1"],
+  ["governed child", "SELECT * FROM world.child", "2|1|mine|x"],
+  ["child without a policy", "SELECT what FROM world.free_child", "free"],
+  ["view over a parent", "SELECT what FROM world.v_parent", "free\nmine\nparent"],
+  ["condition on a parent", "SELECT what FROM world.parent WHERE id = 3", ""],
+  ["parent and partition both with policies", "SELECT id, what FROM world.strict", "101|h\n1|m"],
+  ["partition under two policies", "SELECT id, what FROM world.strict_low", "1|masked"],
+  ["its neighbour under one", "SELECT id, what FROM world.strict_high", "101|h"],
+  ["view with security_invoker", "SELECT name FROM world.v_invoker WHERE id = 1", "Ada"],
+  ["view with security_barrier", "SELECT name FROM world.v_barrier", "Ada\nAlan"],
+  ["view made before a column was added", "SELECT * FROM world.v_late WHERE id = 1", "1|1|red"],
+  ["view of all columns, one of them denied", "SELECT name FROM world.v_star WHERE id = 1", "Ada"],
+  ["the denied one of all columns", "SELECT ssn FROM world.v_star", "42703"],
+  ["recursive view", "SELECT depth FROM world.v_recursive", "1\n2\n3\n4"],
+  ["view that groups by a key", "SELECT name, n FROM world.v_key WHERE n > 0", "Ada|2\nAlan|1"],
+  ["view that calls a function of a user's", "SELECT * FROM world.v_calls", "42501"],
+  [
+    "view that calls a function of the system's",
+    "SELECT low FROM world.v_lower WHERE low = 'a'",
+    "a",
+  ],
+  [
+    "view whose function a user's could take the place of",
+    "SET search_path = other, world; SELECT low FROM world.v_lower",
+    "42501",
+  ],
+  [
+    "filter whose function a user's could take the place of",
+    "SET search_path = sly; SELECT mail FROM world.people",
+    "42501",
+  ],
+  ["COPY of a partition", "COPY world.child TO STDOUT", "safe"],
+]
+
+const onDuckdb: readonly NameCase[] = [
+  ["a quoted name is the same table", 'SELECT name FROM world."People"', everybody],
+  [
+    "view of all columns, without the denied one",
+    "SELECT name FROM world.v_star WHERE id = 1",
+    "Ada",
+  ],
+  ["denied column of a view of all columns", "SELECT ssn FROM world.v_star", "42703"],
+  [
+    "view that names its columns and has a star over a denied one",
+    "SELECT a FROM world.v_counted",
+    "42501",
+  ],
+  [
+    "view whose branches have stars over a denied column",
+    "SELECT id FROM world.v_branches",
+    "42501",
+  ],
+  [
+    "view with a function that means something else in PostgreSQL",
+    "SELECT r FROM world.v_other",
+    "42501",
+  ],
+  ["view that PostgreSQL's grammar does not know", "SELECT id FROM world.v_exclude", "42501"],
+  ["view whose table depends on who reads", "SELECT word FROM world.v_ambiguous", "42501"],
+  [
+    "view whose table another schema of the path has, too",
+    "SET search_path = other, world; SELECT name FROM other.v_shadow",
+    everybody,
+  ],
+  ["view that calls a macro by a system's name", "SELECT low FROM other.v_macro", "42501"],
+  [
+    "a mask follows its column under a name of another's",
+    "SELECT DISTINCT id FROM world.v_alias_of_mask WHERE mail < 3",
+    "a***",
+  ],
+  [
+    "mask whose function a macro could take the place of",
+    "SET search_path = sly; SELECT mail FROM world.people",
+    "42501",
+  ],
+  [
+    "recursive that subtracts the table",
+    "SET search_path = world; WITH RECURSIVE people AS (SELECT 11 AS id EXCEPT SELECT id FROM people) SELECT id FROM people",
+    "0A000",
+  ],
+  [
+    "recursive that asks a later one",
+    "SET search_path = world; WITH RECURSIVE b AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM b WHERE n < 2 AND EXISTS (SELECT 1 FROM people WHERE id = 11)), people AS (SELECT 11 AS id) SELECT n FROM b",
+    "0A000",
+  ],
+]
+
+export const engineCases = { postgres: onPostgres, duckdb: onDuckdb } as const
