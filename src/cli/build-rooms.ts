@@ -16,6 +16,7 @@ import type { InvalidationTarget } from "../pipeline/invalidate.ts"
 import { PlanMemo } from "../pipeline/plan-memo.ts"
 import type { Rooms } from "../pipeline/rooms.ts"
 import { WantedRelations } from "../pipeline/wanted-relations.ts"
+import { catalogueInterest } from "../policy/catalogue-relations.ts"
 import { ClassGate } from "../pool/class-gate.ts"
 import { Pool, type PoolEvents } from "../pool/pool.ts"
 import { WriteSlots } from "../pool/write-slots.ts"
@@ -252,9 +253,10 @@ function buildWarehouse(name: string, parts: BuildParts): BuiltWarehouse {
       const { lease } = await router.lease({ signal })
       using held = lease
       const policies = shared.policy().relations
-      const interest = policies?.interest ?? []
+      const own = warehouse.engine === "postgres" ? catalogueInterest : []
       const snapshot = await warehouse.readCatalog(held.connection, signal, [
-        ...interest,
+        ...own,
+        ...(policies?.interest ?? []),
         ...wanted.all,
       ])
       parts.watch.catalogRead(name, snapshot, policies)

@@ -4,10 +4,12 @@ import type { RelationName } from "./relation.ts"
 import type { RowStream, StatementDescription } from "./result.ts"
 import type { SettingsView } from "./settings.ts"
 
-/** What one identity may see of a schema. Two equal digests see the same relations of any snapshot. */
+/** What one identity may see of a schema. Two equal digests see the same relations and columns of any snapshot. */
 export type Visibility = {
   readonly digest: string
   readonly sees: (name: RelationName, snapshot: CatalogSnapshot) => boolean
+  /** Columns of a relation that are not there for this reader, as the policies spell them. */
+  readonly deniedColumns: (name: RelationName, snapshot: CatalogSnapshot) => ReadonlySet<string>
   /** Nothing of any schema is hidden. */
   readonly seesAll: boolean
 }

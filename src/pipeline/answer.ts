@@ -10,6 +10,7 @@ import type { Statement } from "../core/statement.ts"
 import { firstParameter } from "../sql/first-parameter.ts"
 import { looksLikeTimeLiteral } from "../sql/time-literal.ts"
 import { dateBucket } from "./date-bucket.ts"
+import { checkParameterTypes } from "./naming-parameters.ts"
 import type { Place } from "./place.ts"
 import { keyBaseOf, needsNewCatalog, planFor } from "./plan.ts"
 import type { Plan } from "./plan-memo.ts"
@@ -59,6 +60,7 @@ export function answer(question: Question, rooms: Rooms): Answer | Promise<Answe
     if (known !== undefined) return answer(known, rooms)
     throw refusal(plan.verdict)
   }
+  checkParameterTypes(question.parameters.types, plan)
   if (isUnbound(question, plan)) throw undefinedParameter(question.statement)
 
   const course = { question, plan, rooms, draft }

@@ -1,5 +1,6 @@
 import type { StatementDescription } from "../core/result.ts"
 import { emitUnchanged } from "../sql/emit.ts"
+import { checkParameterTypes } from "./naming-parameters.ts"
 import { needsNewCatalog, planFor } from "./plan.ts"
 import type { Plan } from "./plan-memo.ts"
 import type { Question } from "./question.ts"
@@ -27,6 +28,7 @@ export function describe(
     if (known !== undefined) return describe(known, rooms)
     throw refusal(plan.verdict)
   }
+  checkParameterTypes(question.parameters.types, plan)
   const id = JSON.stringify([
     plan.place.kind === "catalogue" ? plan.place.visibility.digest : "",
     plan.asked.canonical,

@@ -1,4 +1,6 @@
+import { hash } from "node:crypto"
 import { downward } from "../catalog/expand.ts"
+import { findRelation } from "../catalog/relation-key.ts"
 import type { CatalogSnapshot } from "../core/catalog.ts"
 import type { RelationName, RelationRef } from "../core/relation.ts"
 import type { Visibility } from "../core/shadow-catalogue.ts"
@@ -59,14 +61,35 @@ export function placeOf(
   return { kind: "catalogue", visibility: visibilityOf(policy) }
 }
 
+const noColumns: ReadonlySet<string> = new Set()
+
 /** A view over a denied table is hidden with it: its reader would be refused. */
 function visibilityOf(policy: EffectivePolicy): Visibility {
-  const { allow, deny } = policy
+  const { allow, deny, rules } = policy
+  const denying = (rules?.rules ?? []).filter(({ deniedColumns }) => deniedColumns.size > 0)
+  const columns = denying.map(({ policy: { schema, relation }, deniedColumns }) => [
+    schema,
+    relation,
+    ...[...deniedColumns].toSorted(),
+  ])
   return {
-    digest: policy.visibility,
+    digest:
+      columns.length === 0
+        ? policy.visibility
+        : hash(
+            "sha256",
+            JSON.stringify([
+              policy.visibility,
+              columns.map((each) => JSON.stringify(each)).toSorted(),
+            ]),
+          ),
     sees: (name, snapshot) =>
       allow.matches(name) && ![...downward([name], snapshot)].some((below) => deny.matches(below)),
-    seesAll: allow.matchesEverything && deny.isEmpty,
+    deniedColumns: (name, snapshot) =>
+      denying.find(
+        (rule) => findRelation(snapshot, rule.policy.schema, rule.policy.relation) === name,
+      )?.deniedColumns ?? noColumns,
+    seesAll: allow.matchesEverything && deny.isEmpty && denying.length === 0,
   }
 }
 

@@ -74,6 +74,8 @@ export type Plan = {
   readonly hasUnknown: boolean
   /** Relations whose columns policy has to know and the catalogue was not asked for yet; the verdict is a refusal then. */
   readonly unread: CatalogInterest
+  /** Parts of the warehouse's own catalogue are hidden from whoever asks. */
+  readonly hidesNames: boolean
   readonly cacheability: Cacheability
   /** Relations whose tokens the answer depends on, after view expansion. */
   readonly relations: readonly RelationName[]

@@ -10,6 +10,7 @@ import { type RelationName, relationName } from "../core/relation.ts"
 import type { SettingsView } from "../core/settings.ts"
 import { SqlState } from "../core/sql-state.ts"
 import type { ReadTraits, Statement } from "../core/statement.ts"
+import { isRestricted, sightOf } from "../policy/catalogue-sight.ts"
 import { govern } from "../policy/govern.ts"
 import { checkGuards } from "../policy/guards/check-guards.ts"
 import { judge, type Verdict } from "../policy/judge.ts"
@@ -119,6 +120,7 @@ function makePlan(
       traits,
       hasUnknown: false,
       unread: [],
+      hidesNames: false,
       cacheability: { kind: "bypass", reason: "not_a_read", needsTransaction: false },
       relations: [],
       resolution: "",
@@ -141,8 +143,11 @@ function makePlan(
     (granted.kind === "allowed"
       ? checkGuards({ statement, expanded, unknown: named.unknown, scope }, effective)
       : undefined) ?? granted
+  const hasOwnCatalogue = rooms.shadow === undefined
   const governed =
-    judged.kind === "allowed" ? governedRead(asked, judged, context, scope) : { verdict: judged }
+    judged.kind === "allowed"
+      ? governedRead(asked, judged, context, { scope, hasOwnCatalogue })
+      : { verdict: judged }
   const { verdict } = governed
   const sent = governed.read ?? asked
   const place =
@@ -162,6 +167,7 @@ function makePlan(
     traits,
     hasUnknown: named.unknown.length > 0,
     unread: governed.unread ?? [],
+    hidesNames: hasOwnCatalogue && isRestricted(effective),
     cacheability:
       place.kind === "catalogue"
         ? { kind: "bypass", reason: "shadow_catalogue", needsTransaction: false }
@@ -207,10 +213,13 @@ function governedRead(
   asked: Read,
   verdict: Extract<Verdict, { kind: "allowed" }>,
   { identity }: PlanContext,
-  scope: NameScope,
+  { scope, hasOwnCatalogue }: { readonly scope: NameScope; readonly hasOwnCatalogue: boolean },
 ): GovernedPlan {
   const { rules, guards } = verdict.policy
-  if (rules === undefined) return { verdict }
+  // Where a shadow answers for the catalogue, what is hidden is not in it.
+  const isFiltered = hasOwnCatalogue && isRestricted(verdict.policy)
+  if (rules === undefined && !isFiltered) return { verdict }
+  const sight = isFiltered ? sightOf(verdict.policy, scope.snapshot) : undefined
   const { statement, traits } = asked
   const expanded = asked.expansion.relations
   const { unknown } = asked.named
@@ -219,6 +228,7 @@ function governedRead(
     statement,
     traits,
     rules,
+    sight,
     claims,
     scope,
     expanded,

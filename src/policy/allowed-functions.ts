@@ -24,7 +24,7 @@ const readersOfNothing = names(`
   has_tablespace_privilege has_type_privilege jsonb_in json_in json_out json_populate_record
   json_populate_recordset json_to_record json_to_recordset json_to_tsvector jsonb_populate_record
   jsonb_populate_recordset jsonb_to_record jsonb_to_recordset jsonb_to_tsvector obj_description
-  pg_backend_pid pg_client_encoding pg_collation_for pg_collation_is_visible
+  pg_backend_pid pg_char_to_encoding pg_client_encoding pg_collation_for pg_collation_is_visible
   pg_column_is_updatable pg_conversion_is_visible pg_encoding_to_char pg_function_is_visible
   pg_get_constraintdef pg_get_expr pg_get_function_arg_default pg_get_function_arguments
   pg_get_function_identity_arguments pg_get_function_result pg_get_functiondef pg_get_indexdef

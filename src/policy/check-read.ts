@@ -35,7 +35,10 @@ export function checkRead(
 }
 
 /** pg_catalog has to come first, or a user's function, operator or type could stand for one of the system's. */
-function checkPath({ searchPath, snapshot }: ReadScope): Refusal | undefined {
+export function checkPath({
+  searchPath,
+  snapshot,
+}: Pick<ReadScope, "searchPath" | "snapshot">): Refusal | undefined {
   if (searchPath.findIndex((schema) => folded(snapshot, schema) === "pg_catalog") < 1)
     return undefined
   return refused(
@@ -115,7 +118,7 @@ export function checkCalls(traits: Calls, scope: ReadScope): Refusal | undefined
 const userHint =
   "A policy hides rows or columns from you, so that only functions run which are known not to read them."
 
-function functionRefused(name: string): Refusal {
+export function functionRefused(name: string): Refusal {
   return refused(
     SqlState.InsufficientPrivilege,
     "function_not_allowed",

@@ -22,6 +22,11 @@ export class RelationPatterns {
     return this.#names.size === 0
   }
 
+  /** The patterns as they were given. */
+  get patterns(): readonly string[] {
+    return [...this.#names]
+  }
+
   /** True when the pattern is this very name, not one that covers many. */
   names(name: RelationName): boolean {
     return this.#names.has(name)

@@ -36,19 +36,22 @@ export type StandIn = {
  * alias) stays the name of what stands there, so that columns, `t.*`, whole rows and column lists go on meaning it. CTE
  * names are left alone. Where the text can carry the change it stays the client's own around it, and positions are the
  * client's; otherwise the whole is deparsed. Throws 0A000 (`emit_not_verified`) when neither can be proven. `undefined`: no
- * relation was replaced.
+ * relation was replaced. `finish` may change the tree once more, but for the stand-ins in it; what it changes is deparsed.
  */
 export function rewriteRelations(
   statement: Statement,
   standIn: (use: RelationUse) => StandIn | undefined,
+  finish?: (tree: Ast, standIns: WeakSet<object>) => Ast,
 ): Emitted | undefined {
   // Locations of the statement's own tree count from the start of the client's whole text.
   const [ast] = parseTrees(statement.text)
   if (ast === undefined) return undefined
   const rewrite = new Rewrite(statement.text, standIn)
-  const tree = rewrite.tree(ast)
+  const replaced = rewrite.tree(ast)
+  const tree = finish?.(replaced, rewrite.foreign) ?? replaced
   if (tree === ast) return undefined
-  return spliced(statement.text, rewrite.edits, tree) ?? emitTree(tree)
+  const edits = tree === replaced ? rewrite.edits : undefined
+  return spliced(statement.text, edits, tree) ?? emitTree(tree)
 }
 
 function spliced(text: string, edits: readonly Edit[] | undefined, tree: Ast): Emitted | undefined {
@@ -78,7 +81,7 @@ class Rewrite {
   /** `schema.table` of replaced relations without an alias: how their columns may be qualified. */
   readonly #qualifiers = new Set<string>()
   /** Trees of stand-ins: their columns are their own. */
-  readonly #foreign = new WeakSet<object>()
+  readonly foreign = new WeakSet<object>()
   /** By the fields of RangeVars, filled when the SELECT around them is entered. */
   readonly #conditions = new Map<Fields, readonly ScanCondition[]>()
   /** By the fields of the RangeVars that stood there. */
@@ -185,7 +188,7 @@ class Rewrite {
       if (ref.schema !== undefined) this.#qualifiers.add(qualifier(ref.schema, ref.name))
     }
     const behind = hasAlias ? "" : ` AS ${quoteIdentifier(ref.name)}`
-    this.#foreign.add(standIn.query.ast)
+    this.foreign.add(standIn.query.ast)
     this.#replaceName(fields, `(${standIn.query.text})${behind}`)
     return { RangeSubselect: { subquery: standIn.query.ast, alias } }
   }
@@ -228,7 +231,7 @@ class Rewrite {
       const items = value.map((item) => this.#columns(item))
       return items.some((item, index) => item !== value[index]) ? items : value
     }
-    if (!isFields(value) || this.#foreign.has(value)) return value
+    if (!isFields(value) || this.foreign.has(value)) return value
     const column = nodeFields(value, "ColumnRef")
     if (column !== undefined) return this.#column(value, column)
     let changed: Record<string, unknown> | undefined

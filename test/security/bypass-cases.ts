@@ -457,7 +457,7 @@ const calls: readonly BypassCase[] = [
   ["pg_read_file", "SELECT pg_read_file('base/1/1259')", "error"],
   ["lo_get", "SELECT lo_get(1)", "error"],
   ["currtid2", "SELECT currtid2('sales.orders', '(0,1)')", "error"],
-  ["size of a table", "SELECT pg_relation_size('sales.orders')", denied],
+  ["size of a table", "SELECT pg_relation_size('sales.orders')", { rows: "[[null]]" }],
   ["live rows", "SELECT pg_stat_get_live_tuples('sales.orders'::regclass)", denied],
   ["pg_stats", "SELECT most_common_vals FROM pg_stats", "error"],
   ["pg_statistic", "SELECT stavalues1 FROM pg_catalog.pg_statistic", "error"],

@@ -70,7 +70,9 @@ export function mirrorObjects(
   visibility: Visibility,
 ): readonly MirrorObject[] {
   const mirror = snapshot.mirror ?? { relations: [], sequences: [] }
-  const relations = mirror.relations.filter(({ name }) => visibility.sees(name, snapshot))
+  const relations = mirror.relations
+    .filter(({ name }) => visibility.sees(name, snapshot))
+    .map((relation) => withoutColumns(relation, visibility.deniedColumns(relation.name, snapshot)))
   const sequences = mirror.sequences.filter(({ name }) => visibility.sees(name, snapshot))
   const seen = new Map(relations.map((relation) => [relation.name, relation]))
   const schemas = new Set(["main", ...[...relations, ...sequences].map(({ schema }) => schema)])
@@ -88,12 +90,31 @@ export function mirrorObjects(
   ]
 }
 
+/** What names a column that is not there for a reader goes with it: keys, indexes, checks, whose text may. */
+function withoutColumns(relation: MirrorRelation, denied: ReadonlySet<string>): MirrorRelation {
+  if (denied.size === 0) return relation
+  const folded = new Set([...denied].map((name) => name.toLowerCase()))
+  const isVisible = (name: string): boolean => !folded.has(name.toLowerCase())
+  return {
+    ...relation,
+    columns: relation.columns.filter(({ name }) => isVisible(name)),
+    constraints: relation.constraints.filter(
+      (constraint) => constraint.kind !== "check" && constraint.columns.every(isVisible),
+    ),
+    indexes: relation.indexes.filter(({ columns }) => columns.every(isVisible)),
+    definition: undefined,
+  }
+}
+
 /** A view's text names what it reads: it is shown to those who see all of that. */
 function isShown(name: RelationName, snapshot: CatalogSnapshot, visibility: Visibility): boolean {
   // What a view reads may be unknown: then it may be anything.
   if (visibility.seesAll) return true
   if (snapshot.relations.get(name)?.volatileDefinition !== false) return false
-  return [...downward([name], snapshot)].every((below) => visibility.sees(below, snapshot))
+  return [...downward([name], snapshot)].every(
+    (below) =>
+      visibility.sees(below, snapshot) && visibility.deniedColumns(below, snapshot).size === 0,
+  )
 }
 
 function schemaObject(schema: string): MirrorObject {
@@ -207,6 +228,8 @@ function foreignKeyObject(
   if (constraint.kind !== "foreign") return []
   const target = seen.get(constraint.target)
   if (target === undefined) return []
+  const columns = new Set(target.columns.map(({ name }) => name.toLowerCase()))
+  if (!constraint.targetColumns.every((name) => columns.has(name.toLowerCase()))) return []
   const full = fullName(relation)
   const name = quoted(constraint.name)
   const tables = hash("sha256", JSON.stringify([tableObject(relation), tableObject(target)]))

@@ -36,6 +36,7 @@ const planOf = (asked: Plan["asked"]): Plan => ({
   place: onWarehouse,
   traits: undefined,
   hasUnknown: false,
+  hidesNames: false,
   unread: [],
   cacheability: { kind: "bypass", reason: "not_a_read", needsTransaction: false },
   relations: [],
