@@ -3,6 +3,7 @@ import { StatementMemo } from "../src/sql/statement-memo.ts"
 import { benchOptions } from "./lib/options.ts"
 import { figure, publish, type Table } from "./lib/report.ts"
 import { median, percentile } from "./lib/statistics.ts"
+import { measurePolicies, policyTable } from "./sql-policies.ts"
 
 /** What one statement costs in `src/sql`: the first time its text is seen (parse, classify, canonical form) and every later time. */
 
@@ -98,12 +99,21 @@ const table: Table = {
     figure(row.againUs),
   ]),
 }
+const sizes = [
+  { relations: 3, policies: 3 },
+  { relations: 10_000, policies: 1_000 },
+]
+const policyRows = texts.map(([name, text]) =>
+  measurePolicies(name, text, { sizes, repetitions: Math.min(300, repetitions(text)) }),
+)
+
 await publish(
   {
     bench: "bench:sql",
-    tables: [table],
-    measurements: rows,
+    tables: [table, policyTable(policyRows, sizes)],
+    measurements: [...rows, ...policyRows],
     notes: [
+      "Under policies: all relations of the texts have a filter with a claim, a mask and a denied column. A repetition of a statement looks its plan up instead.",
       "First time: parse, classify and canonical form on the event loop; texts above 16 kB go to a worker thread in the gateway.",
     ],
   },

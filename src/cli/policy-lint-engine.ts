@@ -88,9 +88,12 @@ async function checkExpressions(
   const fold = (name: string): string => folded(asking.snapshot, name)
   const known = new Set(relation.columns?.map(fold))
   for (const { path, expression, column } of expressionsOf(located)) {
-    const bound = bindExpression(expression, (claim) => {
-      const type = subject.policies.claims.get(claim)
-      return type === undefined ? undefined : nullLiteral(type)
+    const bound = bindExpression(expression, {
+      literal: (claim) => {
+        const type = subject.policies.claims.get(claim)
+        return type === undefined ? undefined : nullLiteral(type)
+      },
+      pinsCalls: !asking.snapshot.foldsCase,
     })
     // Neither can be: compiled policies use declared claims only, and a missing column is told elsewhere.
     if ("missing" in bound || (column !== undefined && !known.has(fold(column)))) continue

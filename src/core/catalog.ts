@@ -55,8 +55,10 @@ export type CatalogSnapshot = {
   readonly foldsCase: boolean
   /** Operators outside pg_catalog, and types with casts of a user's as `::name`, whose functions are not all immutable. */
   readonly userOperators: ReadonlySet<string>
-  /** Operators that users wrote in SQL or a procedural language, and types with such casts or checks as `::name`. */
+  /** Operators that users wrote in SQL or a procedural language, and types with such casts or checks, or made of such, as `::name`. */
   readonly userCode?: ReadonlySet<string> | undefined
+  /** OIDs of those types: a client may declare a parameter to be of one. */
+  readonly userCodeTypes?: ReadonlySet<number> | undefined
   /** For an engine without pg_catalog: what the shadow catalogue shows. Undefined for PostgreSQL, which answers for itself. */
   readonly mirror?: MirrorSchema | undefined
   /** Digest over all of the above: two equal snapshots have one version. */

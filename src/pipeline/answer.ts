@@ -7,6 +7,7 @@ import type { BypassReason } from "../core/observation.ts"
 import type { RowStream } from "../core/result.ts"
 import { SqlState } from "../core/sql-state.ts"
 import type { Statement } from "../core/statement.ts"
+import { checkDeclaredTypes } from "../policy/check-read.ts"
 import { firstParameter } from "../sql/first-parameter.ts"
 import { looksLikeTimeLiteral } from "../sql/time-literal.ts"
 import { dateBucket } from "./date-bucket.ts"
@@ -61,6 +62,11 @@ export function answer(question: Question, rooms: Rooms): Answer | Promise<Answe
     throw refusal(plan.verdict)
   }
   checkParameterTypes(question.parameters.types, plan)
+  const { types } = question.parameters
+  if (types.length > 0 && plan.verdict.policy.rules !== undefined) {
+    const denied = checkDeclaredTypes(types, snapshot)
+    if (denied !== undefined) throw refusal(denied)
+  }
   if (isUnbound(question, plan)) throw undefinedParameter(question.statement)
 
   const course = { question, plan, rooms, draft }

@@ -7,6 +7,7 @@ import { SqlState } from "../core/sql-state.ts"
 import type { Emitted, Statement } from "../core/statement.ts"
 import type { Leased, RouteOptions } from "../route/router.ts"
 import { emitTree, emitUnchanged, limitRows } from "../sql/emit.ts"
+import { nameReading } from "../sql/name-reading.ts"
 import { coarsePlan } from "./coarse-plan.ts"
 import { checkEstimate, needsEstimate, queryToEstimate } from "./cost-guard.ts"
 import { type Estimate, estimateId, explained, ofExplained, readEstimate } from "./estimate.ts"
@@ -211,8 +212,34 @@ export function adapt(
   if (warehouse.engine === "postgres")
     return { statement: emitted, parameters: parameters ?? noParameters }
   const tree = warehouse.adapt(emitted.ast, parameters)
-  if (tree === undefined) return { statement: emitted, parameters: parameters ?? noParameters }
-  return { statement: emitTree(tree), parameters: noParameters }
+  if (tree !== undefined)
+    return { statement: withPlainNames(emitTree(tree)), parameters: noParameters }
+  // The tree has names as PostgreSQL cuts them; the other engine would take the whole of what the text has.
+  const isCut = readingOf(emitted) === "cut"
+  const statement = withPlainNames(isCut ? emitTree(emitted.ast) : emitted)
+  return { statement, parameters: parameters ?? noParameters }
+}
+
+const readings = new WeakMap<Emitted, ReturnType<typeof nameReading>>()
+
+function readingOf(emitted: Emitted): ReturnType<typeof nameReading> {
+  const known = readings.get(emitted)
+  if (known !== undefined) return known
+  const reading = nameReading(emitted.text)
+  readings.set(emitted, reading)
+  return reading
+}
+
+/** What was judged has to be what the engine reads. */
+function withPlainNames(emitted: Emitted): Emitted {
+  if (readingOf(emitted) !== "odd") return emitted
+  throw new GatewayError({
+    sqlState: SqlState.FeatureNotSupported,
+    reason: "construct_unsupported",
+    message: "a name without quotes holds a blank or sign that is not ASCII",
+    hint: "It may be a no-break space that was pasted in: write a plain one.",
+    safeToRetry: true,
+  })
 }
 
 export function limited(rows: RowStream, plan: Plan): { rows: RowStream; remarks: Remark[] } {

@@ -105,8 +105,22 @@ export function checkCalls(traits: Calls, scope: ReadScope): Refusal | undefined
       `permission denied for operator ${operator}`,
       userHint,
     )
-  const type = traits.types.find((name) => userCode?.has(`::${name.replace(/^.*\./, "")}`) === true)
-  if (type === undefined) return undefined
+  // `x.domain` and `domain(x)` are casts, too, where there is no such column or function (manual, 4.2.9 and 8.16.5).
+  const casts = [...traits.types, ...traits.attributes, ...traits.functions.map(({ name }) => name)]
+  const type = casts.find((name) => userCode?.has(`::${name.replace(/^.*\./, "")}`) === true)
+  return type === undefined ? undefined : typeRefused(type)
+}
+
+/** The types that the client declared for its parameters: reading a value of one may run code. */
+export function checkDeclaredTypes(
+  types: readonly number[],
+  { userCodeTypes }: CatalogSnapshot,
+): Refusal | undefined {
+  const type = types.find((oid) => userCodeTypes?.has(oid) === true)
+  return type === undefined ? undefined : typeRefused(String(type))
+}
+
+function typeRefused(type: string): Refusal {
   return refused(
     SqlState.InsufficientPrivilege,
     "function_not_allowed",

@@ -194,5 +194,6 @@ const unreadable: PolicyExpression = {
   ast: {},
   places: [],
   relations: [],
-  functions: [],
+  calls: [],
+  operators: [],
 }

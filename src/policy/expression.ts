@@ -1,7 +1,7 @@
 import { InvariantViolation } from "../core/errors.ts"
 import type { RelationRef } from "../core/relation.ts"
 import type { Ast } from "../core/statement.ts"
-import { fieldsOf, isFields, listOf, nodeFields, numberOf } from "../sql/ast.ts"
+import { fieldsOf, isFields, listOf, nameParts, nodeFields, numberOf } from "../sql/ast.ts"
 import { editText } from "../sql/edits.ts"
 import { parseTrees } from "../sql/parser.ts"
 import { inspectQuery } from "../sql/traits.ts"
@@ -20,9 +20,12 @@ export type PolicyExpression = {
   readonly ast: Ast
   readonly places: readonly Place[]
   readonly relations: readonly RelationRef[]
-  /** Functions that it calls without naming their schema: the reader's search_path has a say in which these are. */
-  readonly functions: readonly string[]
+  /** Functions that it calls without a schema, and the bytes of the source at which their names begin. */
+  readonly calls: readonly Call[]
+  readonly operators: readonly string[]
 }
+
+type Call = { readonly start: number; readonly name: string }
 
 /** An expression with its claims filled in: its tree, and a text in parentheses that was proven to parse to it. */
 export type BoundExpression = { readonly ast: Ast; readonly text: string }
@@ -36,10 +39,10 @@ export class ExpressionProblem extends Error {
 export function readExpression(source: string): PolicyExpression {
   const places = claimPlaces(source)
   const claims = [...new Set(places.map(({ claim }) => claim))]
-  const edits = places.map(({ start, end, claim }) => ({
-    start,
-    end,
-    text: `$${claims.indexOf(claim) + 1}`,
+  const edits = places.map((place) => ({
+    start: place.start,
+    end: place.end,
+    text: parameterFor(place, claims),
   }))
   if (/\$\d/.test(source))
     throw new ExpressionProblem("has a parameter $n; claims are written :name")
@@ -64,11 +67,37 @@ export function readExpression(source: string): PolicyExpression {
   const unqualified = traits.relations.find(({ schema }) => schema === undefined)
   if (unqualified !== undefined)
     throw new ExpressionProblem(`reads "${unqualified.name}" without its schema`)
-  const { relations } = traits
-  const functions = traits.functions.flatMap(({ schema, name }) =>
-    schema === undefined ? name : [],
-  )
-  return { source, claims, ast, places, relations, functions }
+  const calls = callsIn(ast, places, claims)
+  const { relations, operators } = traits
+  return { source, claims, ast, places, relations, calls, operators }
+}
+
+/** Length of what stands before the expression in the text that it was read from. */
+const prefixBytes = "SELECT (".length
+
+function callsIn(ast: Ast, places: readonly Place[], claims: readonly string[]): readonly Call[] {
+  const found: Call[] = []
+  const pending: unknown[] = [ast]
+  while (pending.length > 0) {
+    const value = pending.pop()
+    if (Array.isArray(value)) pending.push(...value)
+    if (!isFields(value)) continue
+    const call = nodeFields(value, "FuncCall")
+    const [name, ...more] = nameParts(call?.["funcname"])
+    if (call !== undefined && name !== undefined && more.length === 0) {
+      let start = numberOf(call["location"]) - prefixBytes
+      for (const place of places)
+        if (place.start < start)
+          start += place.end - place.start - parameterFor(place, claims).length
+      found.push({ start, name })
+    }
+    pending.push(...Object.values(value))
+  }
+  return found
+}
+
+function parameterFor({ claim }: Place, claims: readonly string[]): string {
+  return `$${claims.indexOf(claim) + 1}`
 }
 
 function parsed(text: string): readonly Ast[] {
@@ -98,10 +127,20 @@ function notOne(): ExpressionProblem {
   return new ExpressionProblem("is not one expression")
 }
 
-/** Fills the claims in. `literal` is asked once for each claim; undefined means that it has no value, and then nothing is made. */
+export type Binding = {
+  /** Asked once for each claim; undefined means that it has no value, and then nothing is made. */
+  readonly literal: (claim: string) => ClaimLiteral | undefined
+  /**
+   * Puts `pg_catalog.` before calls without a schema. The client chooses search_path, and a function of its schemas that fits
+   * the argument's type better than PostgreSQL's own would be called in its place (manual, 10.3).
+   */
+  readonly pinsCalls: boolean
+}
+
+/** Fills the claims in. */
 export function bindExpression(
   expression: PolicyExpression,
-  literal: (claim: string) => ClaimLiteral | undefined,
+  { literal, pinsCalls }: Binding,
 ): BoundExpression | { readonly missing: string } {
   const literals: ClaimLiteral[] = []
   for (const claim of expression.claims) {
@@ -114,7 +153,9 @@ export function bindExpression(
     end,
     text: literals[expression.claims.indexOf(claim)]?.text ?? "",
   }))
-  const ast = fieldsOf(withLiterals(expression.ast, literals))
+  if (pinsCalls)
+    for (const { start } of expression.calls) edits.push({ start, end: start, text: "pg_catalog." })
+  const ast = fieldsOf(bound(expression.ast, literals, pinsCalls))
   const text = `(${editText(expression.source, edits).text}\n)`
   if (verified(`SELECT ${text}`, selectOf(ast)) === undefined)
     throw new InvariantViolation("an expression of a policy does not parse to what was meant")
@@ -131,12 +172,17 @@ function selectOf(val: Ast): Ast {
   }
 }
 
-function withLiterals(value: unknown, literals: readonly ClaimLiteral[]): unknown {
-  if (Array.isArray(value)) return value.map((item) => withLiterals(item, literals))
+function bound(value: unknown, literals: readonly ClaimLiteral[], pinsCalls: boolean): unknown {
+  if (Array.isArray(value)) return value.map((item) => bound(item, literals, pinsCalls))
   if (!isFields(value)) return value
   const parameter = nodeFields(value, "ParamRef")
   if (parameter !== undefined) return literals[numberOf(parameter["number"]) - 1]?.ast
   return Object.fromEntries(
-    Object.entries(value).map(([key, child]) => [key, withLiterals(child, literals)]),
+    Object.entries(value).map(([key, child]) => [
+      key,
+      pinsCalls && key === "funcname" && listOf(child).length === 1
+        ? [{ String: { sval: "pg_catalog" } }, ...listOf(child)]
+        : bound(child, literals, pinsCalls),
+    ]),
   )
 }

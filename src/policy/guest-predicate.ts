@@ -31,7 +31,10 @@ export function guestPredicate(clause: GuestClause, target: GuestTarget): BoundE
   // Nobody vouches for users' functions in texts that come with a login.
   const found = checkCalls(calls, { snapshot, searchPath, vouched: new Set() })
   if (found !== undefined) throw unfit(relation, "calls what may be a function of somebody's own")
-  const bound = bindExpression(clause.expression, () => undefined)
+  const bound = bindExpression(clause.expression, {
+    literal: () => undefined,
+    pinsCalls: !snapshot.foldsCase,
+  })
   if ("missing" in bound) throw unfit(relation, "has a place for a claim")
   return bound
 }

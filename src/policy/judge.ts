@@ -149,6 +149,9 @@ const privateCatalogueRelations: ReadonlySet<string> = new Set([
   "pg_catalog.pg_shadow",
   "pg_catalog.pg_user_mapping",
   "pg_catalog.pg_user_mappings",
+  // They show the passwords of foreign servers to the server's owner, which the gateway's role may well be.
+  "information_schema._pg_user_mappings",
+  "information_schema.user_mapping_options",
   "pg_catalog.pg_largeobject",
   "pg_catalog.pg_largeobject_metadata",
   "pg_catalog.pg_file_settings",

@@ -7,6 +7,7 @@ import { listOf, nodeFields } from "../sql/ast.ts"
 import { quoteIdentifier } from "../sql/quote.ts"
 import type { ScanCondition } from "../sql/scan-conditions.ts"
 import { verified } from "../sql/verified.ts"
+import { isUsersFunction } from "./allowed-functions.ts"
 import { claimLiteral } from "./claim-types.ts"
 import { type BoundExpression, bindExpression, type PolicyExpression } from "./expression.ts"
 import { foreignName } from "./expression-scope.ts"
@@ -189,12 +190,15 @@ function boundIn(query: TableQuery, expression: PolicyExpression): BoundExpressi
   const ofTable = new Set((relation.columns ?? []).map(fold))
   const foreign = foreignName(expression.ast, { table: query.name, ofTable, of, fold })
   if (foreign !== undefined) throw unfit(relation, `a filter or mask names "${foreign}"`)
-  const hidden = expression.functions.find((name) => isHidden(name, query))
-  if (hidden !== undefined)
-    throw unfit(relation, `a schema of your search_path has a function "${hidden}" of its own`)
-  const bound = bindExpression(expression, (claim) => {
-    const type = policies.claims.get(claim)
-    return type === undefined ? undefined : claimLiteral(claimValue(claims, claim), type)
+  const code = userCodeOf(expression, snapshot)
+  if (code !== undefined) throw unfit(relation, `a filter or mask may mean a user's "${code}"`)
+  const bound = bindExpression(expression, {
+    literal: (claim) => {
+      const type = policies.claims.get(claim)
+      return type === undefined ? undefined : claimLiteral(claimValue(claims, claim), type)
+    },
+    // DuckDB knows no pg_catalog before a function.
+    pinsCalls: !snapshot.foldsCase,
   })
   if ("missing" in bound)
     throw new PolicyRefusal(
@@ -206,16 +210,17 @@ function boundIn(query: TableQuery, expression: PolicyExpression): BoundExpressi
   return bound
 }
 
-/**
- * The engine looks for the function that fits best along the reader's path, and whoever may write into a schema could give a mask
- * or a filter another meaning by one of the same name.
- */
-function isHidden(name: string, { searchPath, snapshot, policies }: TableQuery): boolean {
-  return searchPath.some((schema) => {
-    const [place, called] = [folded(snapshot, schema), folded(snapshot, name)]
-    if (place === "pg_catalog" || policies.functions.has(`${place}.${called}`)) return false
-    return findFunction(snapshot, place, called) !== undefined
-  })
+/** A function without a schema, or an operator, that could be somebody's own under some search_path of the client's. */
+function userCodeOf(
+  { calls, operators }: PolicyExpression,
+  snapshot: CatalogSnapshot,
+): string | undefined {
+  const call = calls.find(({ name }) =>
+    snapshot.foldsCase
+      ? isUsersFunction(snapshot, name)
+      : findFunction(snapshot, "pg_catalog", name) === undefined,
+  )
+  return call?.name ?? operators.find((operator) => snapshot.userCode?.has(operator) === true)
 }
 
 /** The message is for the reader, who is not told of columns; the hint names the file's owner. */

@@ -121,7 +121,7 @@ for (const engine of ["postgres", "duckdb"] as const)
       }
       await reloaded(
         policies.replace('filter: "org_id = :org_id"', 'filter: "org_id = :nowhere"'),
-        /policies\.yaml:9:.*uses :nowhere.*the old ones stay in force/,
+        /policies\.yaml:10:.*uses :nowhere.*the old ones stay in force/,
       )
       equal((await ask(ann, customers)).length, 3)
       await reloaded(

@@ -73,6 +73,7 @@ claims:
   org_id: { type: int8 }
   login: { type: text }
   regions: { type: "text[]" }
+  orgs: { type: "int8[]" }
 functions: [sales.fine]
 relations:
   sales.orders:
@@ -99,7 +100,7 @@ relations:
 export type User = { readonly roles: readonly string[]; readonly claims: object }
 
 const users: Readonly<Record<string, User>> = {
-  ann: { roles: ["tenant"], claims: { org_id: 1, login: "ann", regions: ["x"] } },
+  ann: { roles: ["tenant"], claims: { org_id: 1, login: "ann", regions: ["x"], orgs: [1] } },
   twin: { roles: ["tenant"], claims: { org_id: "1", login: "ann", regions: ["x"] } },
   bob: { roles: ["tenant"], claims: { org_id: 2, login: "bob", regions: [] } },
   boss: { roles: ["boss"], claims: {} },
@@ -132,13 +133,20 @@ export async function startTenants(
     readonly moreUsers?: Readonly<Record<string, object>>
     /** SQL behind the common seed. */
     readonly moreSeed?: string
+    /** SQL in the place of the seed's. */
+    readonly seed?: string
+    /** SQL behind the seed's. */
+    readonly extra?: string
   } = {},
 ): Promise<Tenants> {
   const folder = await mkdtemp(join(tmpdir(), "sluice-tenants-"))
   await chmod(folder, 0o755)
   const policiesFile = join(folder, "policies.yaml")
   await writeFile(policiesFile, options.policies ?? policies)
-  const seed = `${seedSql(engine, options.hidden)}${options.moreSeed ?? ""}`
+  const seed =
+    (options.seed ?? seedSql(engine, options.hidden)) +
+    (options.moreSeed ?? "") +
+    (options.extra ?? "")
   let postgres: TestPostgres | undefined
   let warehouse: string
   if (engine === "postgres") {

@@ -1,52 +1,81 @@
 import { type Fields, fieldsOf, listOf, nodeFields, textOf } from "./ast-nodes.ts"
-import { unsupported } from "./dialect-errors.ts"
+
+/** What names of WITH RECURSIVE are called where they are visible; other names are not in it. */
+type Names = ReadonlyMap<string, string>
+
+const noNames: Names = new Map()
 
 /**
- * WITH RECURSIVE: in PostgreSQL every name of the clause is seen in all of its queries (manual, SELECT). DuckDB sees the
- * names before, and a query's own name only behind its UNION; elsewhere the same name is a table to it, which nobody has
- * judged. Throws 0A000 for a clause that the two read differently.
+ * A tree in which every query of a WITH RECURSIVE has a name that no relation has, and is read by that. In PostgreSQL all names
+ * of such a clause are visible in all of its queries; to DuckDB a name means the table of that name in front of its own
+ * UNION and in earlier queries, and that table is not what was judged. Under the new name it is simply not there. The same
+ * object where there is no such clause.
  */
-export function assertRecursion(withClause: unknown): void {
-  const clause = fieldsOf(withClause)
-  if (clause["recursive"] !== true) return
-  const ctes = listOf(clause["ctes"]).map((item) => nodeFields(item, "CommonTableExpr") ?? {})
-  const names = ctes.map((cte) => textOf(cte["ctename"]).toLowerCase())
-  for (const [index, cte] of ctes.entries()) {
-    const query = nodeFields(cte["ctequery"], "SelectStmt") ?? {}
-    const later = new Set(names.slice(index + 1))
-    const own = new Set(names.slice(index))
-    const isUnion = query["op"] === "SETOP_UNION"
-    for (const key in query) {
-      const unseen = isUnion && key === "rarg" ? later : own
-      const name = namedIn(query[key], unseen)
-      if (name !== undefined) throw unsupported(`"${name}" at this place of WITH RECURSIVE`, hint)
+export function nameRecursiveQueries<Tree extends object>(tree: Tree): Tree {
+  return new Renaming().walk(tree, noNames) as Tree
+}
+
+class Renaming {
+  #count = 0
+
+  walk(value: unknown, names: Names): unknown {
+    if (typeof value !== "object" || value === null) return value
+    if (Array.isArray(value)) {
+      const items = value.map((item) => this.walk(item, names))
+      return items.some((item, index) => item !== value[index]) ? items : value
     }
+    const fields = fieldsOf(value)
+    const range = nodeFields(value, "RangeVar")
+    if (range !== undefined) return renamedRange(fields, range, names)
+    const clause = fieldsOf(fields["withClause"])
+    const opened = "withClause" in fields ? this.#opened(clause, names) : undefined
+    let changed: Record<string, unknown> | undefined
+    for (const key in fields) {
+      const child = fields[key]
+      const walked =
+        opened !== undefined && key === "withClause"
+          ? opened.clause
+          : this.walk(child, opened?.names ?? names)
+      if (walked === child) continue
+      changed ??= { ...fields }
+      changed[key] = walked
+    }
+    return changed ?? value
+  }
+
+  /** The clause with its queries renamed, and what the statement around it sees. */
+  #opened(clause: Fields, outer: Names): { readonly clause: Fields; readonly names: Names } {
+    const items = listOf(clause["ctes"])
+    const isRecursive = clause["recursive"] === true
+    const names = new Map(outer)
+    if (isRecursive)
+      for (const item of items) {
+        this.#count += 1
+        names.set(nameOf(item), `sluice_recursive_${this.#count}`)
+      }
+    const walked = items.map((item) => {
+      const query = nodeFields(item, "CommonTableExpr")
+      const inner = this.walk(query, names)
+      const name = nameOf(item)
+      // Without RECURSIVE a name is visible behind its query only, and hides one of a clause further out.
+      if (!isRecursive) names.delete(name)
+      const ctename = names.get(name) ?? name
+      if (inner === query && ctename === name) return item
+      return { CommonTableExpr: { ...fieldsOf(inner), ctename } }
+    })
+    const isChanged = walked.some((item, index) => item !== items[index])
+    return { clause: isChanged ? { ...clause, ctes: walked } : clause, names }
   }
 }
 
-const hint =
-  "Name a query of the clause only in later ones, and in itself only behind its UNION, on the right side."
+function nameOf(item: unknown): string {
+  return textOf(nodeFields(item, "CommonTableExpr")?.["ctename"])
+}
 
-/** The first relation without a schema that has one of these names, however deep. */
-function namedIn(value: unknown, names: ReadonlySet<string>): string | undefined {
-  if (typeof value !== "object" || value === null) return undefined
-  if (Array.isArray(value)) {
-    for (const item of value) {
-      const found = namedIn(item, names)
-      if (found !== undefined) return found
-    }
-    return undefined
-  }
-  const relation = nodeFields(value, "RangeVar")
-  if (relation !== undefined) {
-    const name = textOf(relation["relname"])
-    const isPlain = textOf(relation["schemaname"]) === ""
-    return isPlain && names.has(name.toLowerCase()) ? name : undefined
-  }
-  const fields: Fields = fieldsOf(value)
-  for (const key in fields) {
-    const found = namedIn(fields[key], names)
-    if (found !== undefined) return found
-  }
-  return undefined
+function renamedRange(node: Fields, range: Fields, names: Names): Fields {
+  const name = textOf(range["relname"])
+  const isQualified = textOf(range["schemaname"]) !== "" || textOf(range["catalogname"]) !== ""
+  const given = names.get(name)
+  if (isQualified || given === undefined) return node
+  return { RangeVar: { ...range, relname: given, alias: range["alias"] ?? { aliasname: name } } }
 }

@@ -17,7 +17,8 @@ import { assertRelation, assertTableFunction } from "./dialect-guard.ts"
 import { outputLabel } from "./dialect-labels.ts"
 import { adaptNameField, adaptNameList, isReservedName } from "./dialect-names.ts"
 import { adaptOperator } from "./dialect-operators.ts"
-import { assertRecursion } from "./dialect-recursion.ts"
+import { nameRecursiveQueries } from "./dialect-recursion.ts"
+import { assertRecursion } from "./dialect-recursion-check.ts"
 import { adaptCast } from "./dialect-types.ts"
 import { parameterLiteral } from "./parameter-values.ts"
 
@@ -39,7 +40,8 @@ export function adaptStatement(ast: Ast, parameters: Parameters | undefined): As
 const withoutParameters = new WeakMap<Ast, { readonly adapted: Ast | undefined }>()
 
 function adapt(ast: Ast, parameters: Parameters | undefined): Ast | undefined {
-  const adapted = new Adapter(parameters).node(nameTopLevelValues(ast), true)
+  const named = nameRecursiveQueries(nameTopLevelValues(ast))
+  const adapted = new Adapter(parameters).node(named, true)
   return adapted === ast ? undefined : (adapted as Ast)
 }
 

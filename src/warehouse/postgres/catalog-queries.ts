@@ -49,27 +49,46 @@ SELECT DISTINCT '::' || t.typname
 FROM pg_cast c JOIN pg_type t ON t.oid = c.casttarget JOIN pg_proc p ON p.oid = c.castfunc
 WHERE c.oid >= 16384 AND p.provolatile <> 'i'`
 
+const foreignLanguage = "l.lanname NOT IN ('c', 'internal')"
+
 /**
- * Operators outside pg_catalog that are written in SQL or a procedural language, and types with casts or checks that are:
- * what they read, no text that uses them shows. Those in C came from extensions, which a superuser installed.
+ * Operators outside pg_catalog that are written in SQL or a procedural language. Those in C came from extensions, which a
+ * superuser installed.
  */
-export const userCodeSql = `
+export const userOperatorCodeSql = `
 SELECT DISTINCT o.oprname::text
-FROM pg_operator o
-  JOIN pg_proc p ON p.oid = o.oprcode
-  JOIN pg_language l ON l.oid = p.prolang
-WHERE o.oid >= 16384 AND l.lanname NOT IN ('c', 'internal')
-UNION
-SELECT DISTINCT '::' || t.typname
-FROM pg_cast c
-  JOIN pg_type t ON t.oid = c.casttarget
-  JOIN pg_proc p ON p.oid = c.castfunc
-  JOIN pg_language l ON l.oid = p.prolang
-WHERE c.oid >= 16384 AND l.lanname NOT IN ('c', 'internal')
-UNION
-SELECT DISTINCT '::' || t.typname
-FROM pg_constraint k JOIN pg_type t ON t.oid = k.contypid
-WHERE k.oid >= 16384`
+FROM pg_operator o JOIN pg_proc p ON p.oid = o.oprcode JOIN pg_language l ON l.oid = p.prolang
+WHERE o.oid >= 16384 AND ${foreignLanguage}`
+
+/**
+ * Types whose values cannot be made without running such code: domains with a check, targets of casts, ranges; and what is
+ * made of them: arrays, domains over them, composite types and rows of tables, ranges. What the code reads, no text that
+ * uses the types shows. A type of pg_catalog that a cast leads to runs it only where the cast is meant, so that types that
+ * merely have a column of it stay free.
+ */
+export const userTypeCodeSql = `
+WITH RECURSIVE coded (oid) AS (
+  SELECT k.contypid FROM pg_constraint k WHERE k.contypid <> 0 AND k.contype = 'c' AND k.oid >= 16384
+  UNION
+  SELECT c.casttarget
+  FROM pg_cast c JOIN pg_proc p ON p.oid = c.castfunc JOIN pg_language l ON l.oid = p.prolang
+  WHERE c.oid >= 16384 AND ${foreignLanguage}
+  UNION
+  SELECT r.rngtypid
+  FROM pg_range r JOIN pg_proc p ON p.oid IN (r.rngcanonical, r.rngsubdiff)
+    JOIN pg_language l ON l.oid = p.prolang
+  WHERE ${foreignLanguage}
+  UNION
+  SELECT made.oid FROM coded, LATERAL (
+    SELECT t.oid FROM pg_type t WHERE coded.oid IN (t.typelem, t.typbasetype)
+    UNION ALL
+    SELECT t.oid FROM pg_attribute a JOIN pg_type t ON t.typrelid = a.attrelid
+    WHERE a.atttypid = coded.oid AND NOT a.attisdropped AND coded.oid >= 16384 AND a.attrelid >= 16384
+    UNION ALL
+    SELECT unnest(ARRAY[r.rngtypid, r.rngmultitypid]) FROM pg_range r WHERE r.rngsubtype = coded.oid
+  ) AS made
+)
+SELECT '::' || t.typname, t.oid FROM coded JOIN pg_type t USING (oid)`
 
 /** Columns of relations by oid, in their order; the last says whether a column is of the primary key, which cannot be put off. */
 export function columnsSql(oids: readonly string[]): string {

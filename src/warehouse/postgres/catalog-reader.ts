@@ -16,8 +16,9 @@ import {
   inheritanceSql,
   relationsSql,
   schemasSql,
-  userCodeSql,
+  userOperatorCodeSql,
   userOperatorsSql,
+  userTypeCodeSql,
   viewRulesSql,
 } from "./catalog-queries.ts"
 import type { PostgresConnection } from "./connection.ts"
@@ -78,6 +79,7 @@ type Read = {
   readonly schemas: Set<string>
   readonly userOperators: Set<string>
   readonly userCode: Set<string>
+  readonly userCodeTypes: Set<number>
 }
 
 /**
@@ -99,6 +101,7 @@ export async function readCatalog(
     schemas: new Set(),
     userOperators: new Set(),
     userCode: new Set(),
+    userCodeTypes: new Set(),
   }
   const ask = (text: string, visit: (row: TextRow) => void): Promise<void> =>
     connection.query(
@@ -119,7 +122,11 @@ export async function readCatalog(
     await ask(functionsSql, (row) => addFunction(read, row))
     await ask(viewRulesSql, (row) => addViewRule(read, row))
     await ask(userOperatorsSql, ([name]) => read.userOperators.add(name ?? ""))
-    await ask(userCodeSql, ([name]) => read.userCode.add(name ?? ""))
+    await ask(userOperatorCodeSql, ([name]) => read.userCode.add(name ?? ""))
+    await ask(userTypeCodeSql, ([name, oid]) => {
+      read.userCode.add(name ?? "")
+      read.userCodeTypes.add(Number(oid))
+    })
     await readDetails(read, interest, ask)
   } finally {
     await connection.endTransaction()
@@ -265,6 +272,7 @@ function snapshotOf(read: Read): CatalogSnapshot {
   digest.update(JSON.stringify([...read.schemas].toSorted()))
   for (const name of [...read.userOperators].toSorted()) digest.update(`${name}\n`)
   for (const name of [...read.userCode].toSorted()) digest.update(`code ${name}\n`)
+  digest.update(JSON.stringify([...read.userCodeTypes].toSorted((a, b) => a - b)))
   return {
     relations,
     functions: read.functions,
@@ -273,6 +281,7 @@ function snapshotOf(read: Read): CatalogSnapshot {
     foldsCase: false,
     userOperators: read.userOperators,
     userCode: read.userCode,
+    userCodeTypes: read.userCodeTypes,
     version: digest.digest("hex"),
   }
 }

@@ -90,9 +90,10 @@ describe("expressions of policies", () => {
   it("have their claims bound in tree and text", () => {
     const expression = readExpression("a = :x AND ':x' <> b::text AND c = any(:list) -- :y")
     deepEqual(expression.claims, ["x", "list"])
-    const bound = bindExpression(expression, (claim) =>
-      claim === "x" ? literal("it's", "text") : literal([1, 2], "int8[]"),
-    )
+    const bound = bindExpression(expression, {
+      literal: (claim) => (claim === "x" ? literal("it's", "text") : literal([1, 2], "int8[]")),
+      pinsCalls: true,
+    })
     ok("text" in bound)
     equal(
       bound.text,
@@ -100,9 +101,29 @@ describe("expressions of policies", () => {
     )
   })
 
+  it("call PostgreSQL's own functions, behind claims of any length and characters of several bytes", () => {
+    const source =
+      "lower(:a_long_claim) = 'ä' AND f.length(upper(x)) > 1 AND trim(both from y) = lower(:b)"
+    const bound = bindExpression(readExpression(source), {
+      literal: () => literal("v", "text"),
+      pinsCalls: true,
+    })
+    ok("text" in bound)
+    equal(
+      bound.text,
+      "(pg_catalog.lower('v'::text) = 'ä' AND f.length(pg_catalog.upper(x)) > 1 AND trim(both from y) = pg_catalog.lower('v'::text)\n)",
+    )
+    const unpinned = bindExpression(readExpression("lower(x) = 'a'"), {
+      literal: () => undefined,
+      pinsCalls: false,
+    })
+    ok("text" in unpinned)
+    equal(unpinned.text, "(lower(x) = 'a'\n)")
+  })
+
   it("are not bound when a claim has no value", () => {
     deepEqual(
-      bindExpression(readExpression("a = :x"), () => undefined),
+      bindExpression(readExpression("a = :x"), { literal: () => undefined, pinsCalls: true }),
       { missing: "x" },
     )
   })
