@@ -44,6 +44,8 @@ async function start(
   })
   const built = await buildRooms(configuration, log, {
     poolWaited: (warehouse, waitMs) => metrics.poolWaited(warehouse, waitMs),
+    redisCommandEnded: (command, durationMs, isOk) =>
+      metrics.redisCommandEnded(command, durationMs, isOk),
   })
   // Facts for the first login and the catalogue for the first statement; a warehouse that is down is asked again by each of them.
   await Promise.allSettled(built.warehouses.map(({ rooms }) => rooms.catalog.refreshNow()))
@@ -300,7 +302,7 @@ function poolStats({ router }: Rooms): readonly PoolStats[] {
 
 /** Figures that are read at scrape time, so that no room has to know of metrics. */
 function registerSources(metrics: Metrics, built: Built, listener: Listener): void {
-  const { cache, policies, policyWatch, skippedFills, tokens, warehouses } = built
+  const { cache, isRedisUp, policies, policyWatch, skippedFills, tokens, warehouses } = built
   metrics.source("policy_reloads_total", () =>
     Object.entries(policies.counts).map(([result, value]) => ({ labels: [result], value })),
   )
@@ -379,6 +381,10 @@ function registerSources(metrics: Metrics, built: Built, listener: Listener): vo
   metrics.source("warehouse_seconds_saved_total", () => [
     { labels: [], value: cache.memory.counters.savedMs / 1000 },
   ])
+  metrics.source("redis_up", () =>
+    isRedisUp === undefined ? [] : [{ labels: [], value: isRedisUp() ? 1 : 0 }],
+  )
+  metrics.source("lease_expired_total", () => [{ labels: [], value: tokens.leaseExpiredCount }])
   metrics.source("epoch_changes_total", () => [{ labels: [], value: tokens.epochCount }])
   metrics.source("cache_fill_skipped_total", () =>
     [...skippedFills].map(([reason, value]) => ({ labels: [reason], value })),

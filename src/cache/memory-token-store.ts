@@ -1,8 +1,7 @@
 import { randomBytes } from "node:crypto"
-import { GatewayError } from "../core/errors.ts"
 import type { RelationName } from "../core/relation.ts"
-import { SqlState } from "../core/sql-state.ts"
-import { lengthDelimited } from "./length-delimited.ts"
+import { storeClosed } from "./store-errors.ts"
+import { TokenMap } from "./token-map.ts"
 import { TokenSource } from "./token-source.ts"
 import {
   laterFence,
@@ -20,28 +19,15 @@ export type MemoryTokenStoreOptions = {
   readonly instance?: string
 }
 
-type Memo = { readonly revision: number; readonly vector: TokenVector }
-
-type Token = { readonly text: string; readonly fence: string | undefined }
-
 const tokensMaxDefault = 100_000
-
-/** Stands for the token of a relation that was never raised in this epoch. No real token is empty. */
-const baseToken = ""
 
 /** Tokens of a single instance without Redis. They die with the process, as the memory tier does that they guard. */
 export class MemoryTokenStore implements TokenStore {
-  readonly #tokens = new Map<RelationName, Token>()
-  /** By identity of the list: a statement's plan keeps one, and asks with it at every execution. */
-  readonly #vectors = new WeakMap<readonly RelationName[], Memo>()
+  readonly #map = new TokenMap(newEpoch())
   readonly #tokensMax: number
   readonly #source: TokenSource
   readonly #nowMs: () => number
-  #epoch = newEpoch()
-  /** What all relations of this epoch must wait for: the latest fence of the epochs before. */
-  #epochFence: string | undefined
   #latestFence: string | undefined
-  #revision = 0
   #overflowCount = 0
   #epochCount = 0
   #isClosed = false
@@ -53,12 +39,16 @@ export class MemoryTokenStore implements TokenStore {
   }
 
   get revision(): number {
-    return this.#revision
+    return this.#map.revision
   }
 
-  /** Epochs begun since the start: times that everything became cold. */
   get epochCount(): number {
     return this.#epochCount
+  }
+
+  /** A single instance trusts itself for ever. */
+  get leaseExpiredCount(): number {
+    return 0
   }
 
   /** How often `tokensMax` was exceeded, each time at the price of a cold cache. */
@@ -71,11 +61,7 @@ export class MemoryTokenStore implements TokenStore {
   }
 
   vector(relations: readonly RelationName[]): TokenVector {
-    const last = this.#vectors.get(relations)
-    if (last?.revision === this.#revision) return last.vector
-    const vector = this.#makeVector(relations)
-    this.#vectors.set(relations, { revision: this.#revision, vector })
-    return vector
+    return this.#map.vector(relations)
   }
 
   async raise(
@@ -85,11 +71,10 @@ export class MemoryTokenStore implements TokenStore {
     this.#throwIfClosed()
     this.#latestFence = laterFence(this.#latestFence, options.fence)
     for (const relation of relations) {
-      const before = this.#tokens.get(relation)
-      const fence = laterFence(before?.fence, options.fence)
-      this.#tokens.set(relation, { text: this.#source.next(), fence })
+      const fence = laterFence(this.#map.get(relation)?.fence, options.fence)
+      this.#map.set(relation, { text: this.#source.next(), fence })
     }
-    if (this.#tokens.size > this.#tokensMax) {
+    if (this.#map.size > this.#tokensMax) {
       this.#overflowCount += 1
       this.#startEpoch()
     }
@@ -104,55 +89,36 @@ export class MemoryTokenStore implements TokenStore {
   }
 
   knows(relation: RelationName): boolean {
-    return this.#tokens.has(relation)
+    return this.#map.get(relation) !== undefined
   }
 
   relations(): Iterable<RelationName> {
-    return this.#tokens.keys()
+    return this.#map.relations()
   }
 
-  close(): void {
+  async close(): Promise<void> {
     this.#isClosed = true
-    this.#revision += 1
-  }
-
-  #makeVector(relations: readonly RelationName[]): TokenVector {
-    const sorted = relations.length < 2 ? relations : [...new Set(relations)].toSorted()
-    let text = lengthDelimited(this.#epoch)
-    const fences = new Set<string>()
-    if (this.#epochFence !== undefined) fences.add(this.#epochFence)
-    for (const relation of sorted) {
-      const token = this.#tokens.get(relation)
-      text += lengthDelimited(relation) + lengthDelimited(token?.text ?? baseToken)
-      if (token?.fence !== undefined) fences.add(token.fence)
-    }
-    return { text, epoch: this.#epoch, fences: [...fences] }
+    this.#map.touch()
   }
 
   #startEpoch(): void {
     this.#epochCount += 1
-    this.#epoch = newEpoch()
-    this.#epochFence = this.#latestFence
-    this.#tokens.clear()
+    this.#map.startEpoch(newEpoch(), this.#latestFence)
   }
 
   #receipt(): RaiseReceipt {
-    this.#revision += 1
+    this.#map.touch()
+    const instances = { known: 1, confirmed: 1, leaseExpired: 0 }
     return {
       id: `inv_${this.#source.next()}`,
       appliedAtMs: this.#nowMs(),
-      instances: { known: 1, confirmed: 1, leaseExpired: 0 },
+      progress: () => instances,
+      settled: Promise.resolve(instances),
     }
   }
 
   #throwIfClosed(): void {
-    if (!this.#isClosed) return
-    throw new GatewayError({
-      sqlState: SqlState.AdminShutdown,
-      reason: "draining",
-      message: "the gateway is shutting down; the invalidation was not applied",
-      safeToRetry: true,
-    })
+    if (this.#isClosed) throw storeClosed()
   }
 }
 

@@ -15,7 +15,7 @@ export type TokenVector = {
   readonly fences: readonly string[]
 }
 
-/** How far an invalidation has come among the instances when `raise` resolves. */
+/** How far an invalidation has come among the instances. */
 export type InstanceCount = {
   readonly known: number
   readonly confirmed: number
@@ -27,7 +27,13 @@ export type RaiseReceipt = {
   readonly id: string
   /** Wall clock, milliseconds since 1970. */
   readonly appliedAtMs: number
-  readonly instances: InstanceCount
+  /** How far it has come by now. */
+  progress(): InstanceCount
+  /**
+   * Resolves when no instance can hand out a vector with an older token: each has confirmed, or its lease is over. That takes a
+   * lease at most. Rejects only when the store is closed before.
+   */
+  readonly settled: Promise<InstanceCount>
 }
 
 export type RaiseOptions = {
@@ -40,7 +46,7 @@ export type RaiseOptions = {
  * wall clock that went backwards, because an entry is found by the tokens it was stored under.
  */
 export interface TokenStore {
-  /** Changes whenever a token, the epoch or the state of the lease changes. Callers memoise vectors on it. */
+  /** Changes whenever a token or the epoch changes. Callers memoise vectors on it. */
   readonly revision: number
   /** True while this instance may trust the tokens it holds. When false, reads bypass every cache. Checked when serving. */
   isUsable(): boolean
@@ -50,8 +56,9 @@ export interface TokenStore {
    */
   vector(relations: readonly RelationName[]): TokenVector
   /**
-   * Gives each relation a new token. Once it has resolved, no vector that any instance hands out holds an older one.
-   * Rejects with a GatewayError when the tokens could not be made durable; then the caller must not acknowledge.
+   * Gives each relation a new token. Resolves when the tokens are durable; once the receipt has settled, no vector that any
+   * instance hands out holds an older one. Rejects with a GatewayError when they could not be made durable, or when that is
+   * not known; then the caller must not acknowledge, and may repeat.
    */
   raise(relations: readonly RelationName[], options?: RaiseOptions): Promise<RaiseReceipt>
   /** Starts a new epoch: every relation, named or not, is cold. Resolves as `raise` does. */
@@ -60,8 +67,12 @@ export interface TokenStore {
   knows(relation: RelationName): boolean
   /** Relations with a token of their own in this epoch. */
   relations(): Iterable<RelationName>
-  /** After it, `isUsable` is false for good and `raise` rejects. */
-  close(): void
+  /** Epochs begun since the start: times that everything became cold. */
+  readonly epochCount: number
+  /** Times that the lease ran out: reads bypassed every cache until Redis was heard again. */
+  readonly leaseExpiredCount: number
+  /** `isUsable` is false for good and `raise` rejects at once; resolves when no other instance waits for this one any more. */
+  close(): Promise<void>
 }
 
 /** A fence that no replica ever satisfies: the primary must answer. */

@@ -1,4 +1,3 @@
-import { MemoryTokenStore } from "../cache/memory-token-store.ts"
 import { ResultCache } from "../cache/result-cache.ts"
 import { TtlClasses } from "../cache/ttl-classes.ts"
 import { Catalog } from "../catalog/catalog.ts"
@@ -30,6 +29,13 @@ import { DuckdbAdapter } from "../warehouse/duckdb/adapter.ts"
 import { PostgresAdapter } from "../warehouse/postgres/adapter.ts"
 import type { Warehouse } from "../warehouse/warehouse.ts"
 import { commandComplete } from "../wire/backend-messages.ts"
+import {
+  applyNews,
+  type BuiltTokens,
+  buildTokens,
+  positionNow,
+  type RedisCommandEnded,
+} from "./build-tokens.ts"
 import { PolicySource } from "./policies.ts"
 import { PolicyWatch } from "./policy-watch.ts"
 
@@ -64,20 +70,24 @@ export type Built = {
   /** By the database name of a startup packet. */
   readonly routes: ReadonlyMap<string, WarehouseRoute>
   readonly cache: ResultCache
-  readonly tokens: MemoryTokenStore
+  readonly tokens: BuiltTokens["store"]
+  readonly isRedisUp: BuiltTokens["isRedisUp"]
   readonly skippedFills: ReadonlyMap<FillSkipReason, number>
   readonly policies: PolicySource
   readonly policyWatch: PolicyWatch
   close(): Promise<void>
 }
 
-export type BuildEvents = { readonly poolWaited: (warehouse: string, waitMs: number) => void }
+export type BuildEvents = {
+  readonly poolWaited: (warehouse: string, waitMs: number) => void
+  readonly redisCommandEnded: RedisCommandEnded
+}
 
 /** Everything from the parser to the warehouse, without a listener: for the gateway and for `explain`. */
 export async function buildRooms(
   configuration: Configuration,
   log: Log,
-  events: BuildEvents = { poolWaited: () => {} },
+  events: BuildEvents = { poolWaited: () => {}, redisCommandEnded: () => {} },
 ): Promise<Built> {
   await loadParser()
   const { cache: cacheLimits, sql } = configuration
@@ -88,7 +98,14 @@ export async function buildRooms(
     offLoopBytes: sql.offLoopBytes,
     workerWaitMsMax: parseWaitMsMax,
   })
-  const tokens = new MemoryTokenStore()
+  const warehouses: BuiltWarehouse[] = []
+  const { store: tokens, isRedisUp } = buildTokens(configuration.redis, {
+    log,
+    commandEnded: events.redisCommandEnded,
+    // Nothing comes before the next turn, when all is built.
+    onNews: (news) => applyNews(news, cache, warehouses),
+    position: () => positionNow(warehouses),
+  })
   const ttl = new TtlClasses(
     [
       { pattern: "pg_catalog.*", ttlMs: cacheLimits.catalogTtlMs },
@@ -130,9 +147,8 @@ export async function buildRooms(
   )
   const shared = { statements, tokens, ttl, cache, nowMs, claims, policy: () => policies.current }
   const watch = new PolicyWatch(Object.keys(configuration.warehouses), log.child("policies"))
-  const warehouses = Object.entries(configuration.warehouses).map(([name, warehouse]) =>
-    buildWarehouse(name, { configuration, warehouse, log, events, shared, watch }),
-  )
+  for (const [name, warehouse] of Object.entries(configuration.warehouses))
+    warehouses.push(buildWarehouse(name, { configuration, warehouse, log, events, shared, watch }))
   for (const built of warehouses) lookupTargets.set(built.rooms.warehouse, lookupTargetOf(built))
   // What the catalogue had to know for the policies before may not do for these.
   policies.onChanged(() => {
@@ -152,6 +168,7 @@ export async function buildRooms(
     routes,
     cache,
     tokens,
+    isRedisUp,
     skippedFills,
     policies,
     policyWatch: watch,
@@ -170,7 +187,7 @@ export async function buildRooms(
           ...replicas.map((replica) => replica.warehouse.close()),
         ]),
       )
-      tokens.close()
+      await tokens.close()
       cache.close()
       await statements.close()
     },

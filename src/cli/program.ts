@@ -3,6 +3,7 @@ import { GatewayError } from "../core/errors.ts"
 import { checkConfigCommand, describeConfigurationError } from "./check-config.ts"
 import { demoCommand } from "./demo.ts"
 import { demoLoadCommand } from "./demo-load.ts"
+import { doctorCommand } from "./doctor.ts"
 import { explainCommand } from "./explain.ts"
 import { identityCheckCommand } from "./identity-check.ts"
 import { policyLintCommand } from "./policy-lint.ts"
@@ -105,6 +106,14 @@ export function makeProgram(start: StartGateway, version: string): Command {
     .requiredOption("--config <file>", "configuration file")
     .action(async ({ config }: { config: string }) =>
       guarded(() => identityCheckCommand({ config, environment: process.env }, processTerminal)),
+    )
+  program
+    .command("doctor")
+    .description("look at the Redis of a configuration file, and tell how to mend it")
+    .requiredOption("--config <file>", "configuration file")
+    .option("--json", "print JSON", false)
+    .action(async ({ config, json }: { config: string; json: boolean }) =>
+      guarded(() => doctorCommand({ config, json, environment: process.env }, processTerminal)),
     )
   program
     .command("verifier")

@@ -35,6 +35,7 @@ const answerByReason: ReadonlyMap<ErrorReason, Answer> = new Map([
   ["queue_timeout", { status: 503, title: "Waited too long" }],
   ["warehouse_unreachable", { status: 503, title: "Warehouse unreachable" }],
   ["warehouse_busy", { status: 503, title: "Warehouse busy" }],
+  ["redis_unavailable", { status: 503, title: "Redis unavailable" }],
   ["draining", { status: 503, title: "Shutting down" }],
 ])
 

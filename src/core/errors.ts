@@ -73,6 +73,7 @@ export type ErrorReason =
   | "warehouse_busy"
   | "warehouse_error"
   | "warehouse_protocol"
+  | "redis_unavailable"
   | "draining"
   | "idle_timeout"
   // control surface and configuration

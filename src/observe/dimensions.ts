@@ -125,6 +125,7 @@ export const errorReasons = valuesOf<ErrorReason>({
   warehouse_busy: true,
   warehouse_error: true,
   warehouse_protocol: true,
+  redis_unavailable: true,
   draining: true,
   idle_timeout: true,
   call_rate_limited: true,
@@ -173,6 +174,10 @@ export const invalidationSources = [
 ]
 
 /** Hits take about 0.1 ms, the longest allowed statement 300 s. */
+/** Commands of the control plane, and those of the data tier together. */
+export const redisCommands = ["heartbeat", "raise", "status", "forget", "fence", "other"]
+export const redisResults = ["ok", "failed"]
+
 export const secondsBuckets = {
   bounds: [
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,

@@ -1,7 +1,13 @@
 import { type Counter, collectDefaultMetrics, Registry } from "@prometheus-io/client"
 import type { ErrorReason } from "../core/errors.ts"
 import type { StatementEnd, StatementReport } from "../core/observation.ts"
-import { errorReasons, invalidationSources, secondsBuckets } from "./dimensions.ts"
+import {
+  errorReasons,
+  invalidationSources,
+  redisCommands,
+  redisResults,
+  secondsBuckets,
+} from "./dimensions.ts"
 import { CounterFamily, type Family, HistogramFamily, ValueIndex } from "./families.ts"
 import { type Sample, SourceFamily, type SourceName, sourceTable } from "./sources.ts"
 import { StatementMetrics } from "./statement-metrics.ts"
@@ -51,6 +57,8 @@ export class Metrics {
   readonly #loginFailures: CounterFamily
   readonly #errorReason = new ValueIndex(errorReasons)
   readonly #poolWaits: HistogramFamily
+  readonly #redisTimes: HistogramFamily
+  readonly #redisCommand = new ValueIndex(redisCommands)
   readonly #warehouse: ValueIndex
   readonly #invalidations: CounterFamily
   readonly #invalidationItems: CounterFamily
@@ -72,6 +80,14 @@ export class Metrics {
       head("auth_failures_total", "Logins that failed, by reason."),
       [{ label: "reason", values: errorReasons }],
       false,
+    )
+    this.#redisTimes = new HistogramFamily(
+      head("redis_command_duration_seconds", "Time of commands to Redis, by command and result."),
+      [
+        { label: "command", values: redisCommands },
+        { label: "result", values: redisResults },
+      ],
+      secondsBuckets,
     )
     this.#poolWaits = new HistogramFamily(
       head("pool_wait_seconds", "Time that statements waited for a warehouse connection."),
@@ -114,6 +130,7 @@ export class Metrics {
       this.#connections,
       this.#loginFailures,
       this.#poolWaits,
+      this.#redisTimes,
       this.#invalidations,
       this.#invalidationItems,
       this.#invalidationTimes,
@@ -138,6 +155,11 @@ export class Metrics {
 
   loginFailed(reason: ErrorReason): void {
     this.#loginFailures.add(this.#errorReason.of(reason), 1)
+  }
+
+  redisCommandEnded(command: string, durationMs: number, isOk: boolean): void {
+    const index = this.#redisCommand.of(command) * redisResults.length + (isOk ? 0 : 1)
+    this.#redisTimes.observe(index, durationMs)
   }
 
   poolWaited(warehouse: string, waitMs: number): void {

@@ -93,6 +93,16 @@ export const sourceTable = {
     help: "Warehouse time that served hits would have cost.",
     labels: [],
   },
+  redis_up: {
+    type: "gauge",
+    help: "1 when the last heartbeat to Redis succeeded; absent without Redis.",
+    labels: [],
+  },
+  lease_expired_total: {
+    type: "counter",
+    help: "Times that Redis was not heard for a lease, so that the cache was not used until it was.",
+    labels: [],
+  },
   epoch_changes_total: {
     type: "counter",
     help: "Times that everything became cold at once.",

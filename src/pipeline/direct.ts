@@ -217,12 +217,14 @@ export async function publish(written: Written, rooms: Rooms): Promise<void> {
   // Without replicas nobody asks for the position, which costs a round trip at every commit.
   const fence = { fence: rooms.router.hasReplicas ? await fenceNow(rooms) : unprovableFence }
   if (names === undefined) {
-    await rooms.tokens.renewEpoch(fence)
+    const renewed = await rooms.tokens.renewEpoch(fence)
+    await renewed.settled
     rooms.cache.memory.clear()
     return
   }
   const raised = written.changesSchema ? [...names, catalogueRelation] : names
-  await rooms.tokens.raise(raised, fence)
+  const receipt = await rooms.tokens.raise(raised, fence)
+  await receipt.settled
   rooms.cache.memory.forget(raised)
 }
 

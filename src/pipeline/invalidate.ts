@@ -1,5 +1,5 @@
 import { relationMatchesGlob } from "../cache/glob.ts"
-import { type RaiseReceipt, unprovableFence } from "../cache/token-store.ts"
+import { type InstanceCount, type RaiseReceipt, unprovableFence } from "../cache/token-store.ts"
 import { dependentsOf, downward } from "../catalog/expand.ts"
 import { resolveNames } from "../catalog/resolve-names.ts"
 import type { CatalogSnapshot } from "../core/catalog.ts"
@@ -41,9 +41,9 @@ type Resolved = {
 }
 
 /**
- * Invalidation for one instance. The order is what the promise rests on (docs/ARCHITECTURE.md, freshness): the engine is told
- * to show new data, names are re-read, tokens are raised, and only then the caller is answered. A read that starts after
- * that takes the new tokens, and whatever is still in flight is stored under the old ones, where nobody looks.
+ * Invalidation as one instance carries it out. The order is what the promise rests on (docs/ARCHITECTURE.md, freshness): the engine is
+ * told to show new data, names are re-read, tokens are raised, all instances have them, and only then the caller is answered
+ * that it is applied. A read that starts after that takes the new tokens, and whatever is still in flight is stored under the old ones, where nobody looks.
  */
 export class LocalInvalidator implements Invalidator {
   readonly #targets: readonly InvalidationTarget[]
@@ -60,6 +60,7 @@ export class LocalInvalidator implements Invalidator {
   }
 
   async invalidate(request: InvalidationRequest): Promise<InvalidationOutcome> {
+    const startedAtMs = performance.now()
     const targets = this.#targets.filter(
       ({ rooms }) => request.warehouse === undefined || rooms.warehouse === request.warehouse,
     )
@@ -70,8 +71,8 @@ export class LocalInvalidator implements Invalidator {
     const unmatched = items.filter((item) => item.resolved.length === 0).map((item) => item.item)
     const outcome = request.isDryRun
       ? this.#dryRun(items, unmatched)
-      : await this.#apply(items, unmatched, resolved)
-    if (!request.isDryRun) this.#keep(outcome, request.source)
+      : await this.#apply({ ...request, startedAtMs }, { items, unmatched, resolved })
+    if (outcome.status === "applied") this.#keep(outcome, request.source)
     return outcome
   }
 
@@ -87,10 +88,14 @@ export class LocalInvalidator implements Invalidator {
   }
 
   async #apply(
-    items: readonly InvalidatedItem[],
-    unmatched: readonly string[],
-    resolved: readonly Resolved[],
+    request: InvalidationRequest & { readonly startedAtMs: number },
+    found: {
+      readonly items: readonly InvalidatedItem[]
+      readonly unmatched: readonly string[]
+      readonly resolved: readonly Resolved[]
+    },
   ): Promise<InvalidationOutcome> {
+    const { items, unmatched, resolved } = found
     const [first] = resolved
     if (first === undefined) return { ...this.#dryRun(items, unmatched), status: "applied" }
     const names = [...new Set(items.flatMap((item) => item.resolved))]
@@ -114,14 +119,30 @@ export class LocalInvalidator implements Invalidator {
       receipt = await tokens.raise([...rest, catalogueRelation], { fence: shared })
       cache.memory.forget([...names, catalogueRelation])
     }
-    return {
+    // The last receipt settles for all of them: who has applied its change has applied those before.
+    const outcome = (
+      status: "applied" | "pending",
+      instances: InstanceCount,
+    ): InvalidationOutcome => ({
       id: receipt.id,
-      status: "applied",
+      status,
       appliedAt: new Date(receipt.appliedAtMs).toISOString(),
       items,
       unmatched,
-      instances: receipt.instances,
-    }
+      instances,
+    })
+    const waitMs =
+      request.wait === "none" ? 0 : request.timeoutMs - (performance.now() - request.startedAtMs)
+    const instances = await within(waitMs, receipt.settled)
+    if (instances !== undefined) return outcome("applied", instances)
+    const pending = outcome("pending", receipt.progress())
+    this.#keep(pending, request.source)
+    receipt.settled.then(
+      (later) => this.#keep(outcome("applied", later), request.source),
+      // Shutting down: nobody will ask any more.
+      () => undefined,
+    )
+    return pending
   }
 
   #dryRun(items: readonly InvalidatedItem[], unmatched: readonly string[]): InvalidationOutcome {
@@ -190,6 +211,17 @@ export class LocalInvalidator implements Invalidator {
       dependents: [...dependents].filter((name) => !names.has(name)).toSorted(),
       entries,
     }
+  }
+}
+
+/** What the promise gives within the time; undefined when it takes longer. */
+async function within<Value>(ms: number, promise: Promise<Value>): Promise<Value | undefined> {
+  const { promise: over, resolve } = Promise.withResolvers<undefined>()
+  const timer = setTimeout(() => resolve(undefined), Math.max(0, ms))
+  try {
+    return await Promise.race([promise, over])
+  } finally {
+    clearTimeout(timer)
   }
 }
 

@@ -15,6 +15,7 @@ export class Run {
   readonly readsMax: number
   readonly #deadline: number
   #reads = 0
+  #isEnded = false
   #nextAck = Promise.withResolvers<void>()
 
   constructor(history: History, readsMax: number, msMax: number) {
@@ -24,7 +25,13 @@ export class Run {
   }
 
   get isOver(): boolean {
-    return this.#reads >= this.readsMax || performance.now() > this.#deadline
+    return this.#isEnded || this.#reads >= this.readsMax || performance.now() > this.#deadline
+  }
+
+  /** Nothing new is begun. */
+  end(): void {
+    this.#isEnded = true
+    this.acknowledged()
   }
 
   countRead(): void {
@@ -56,6 +63,7 @@ export async function write(options: {
   readonly random: Random
   /** First value written; greater than any that an earlier run left behind. */
   readonly from: number
+  readonly pauseMsMax?: number
 }): Promise<void> {
   const { run, target, client, invalidate, random } = options
   const { history } = run
@@ -74,7 +82,7 @@ export async function write(options: {
     })
     run.acknowledged()
     // Mostly long enough for hits to happen in between, sometimes back to back.
-    if (!random.chance(0.15)) await sleep(random.int(longestPauseMs))
+    if (!random.chance(0.15)) await sleep(random.int(options.pauseMsMax ?? longestPauseMs))
   }
 }
 

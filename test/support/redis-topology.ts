@@ -4,17 +4,22 @@ import { type RedisServerOptions, startRedis, type TestRedis } from "./redis-ser
 
 const settleTimeoutMs = 30_000
 
-/** Waits until the check gives something; throws with `what` when it never does. */
+/** Waits until the check gives something; throws with `what` when it never does. A check that rejects is made again. */
 export async function until<Value>(
   what: string,
   check: () => Promise<Value | undefined> | Value | undefined,
   timeoutMs: number = settleTimeoutMs,
 ): Promise<Value> {
   const deadlineMs = Date.now() + timeoutMs
+  let last: unknown
   for (;;) {
-    const found = await check()
-    if (found !== undefined && found !== false) return found
-    if (Date.now() > deadlineMs) throw new Error(`waited in vain for ${what}`)
+    try {
+      const found = await check()
+      if (found !== undefined && found !== false) return found
+    } catch (error) {
+      last = error
+    }
+    if (Date.now() > deadlineMs) throw new Error(`waited in vain for ${what}`, { cause: last })
     await sleep(20)
   }
 }

@@ -26,8 +26,6 @@ export type RedisPurpose = {
   readonly name: string
   /** Longest wait for the answer to one command; default: `commandTimeoutMs` of the settings. 0 = no limit. */
   readonly commandTimeoutMs?: number
-  /** Subscriptions are renewed by the client itself after a reconnection. */
-  readonly isSubscriber?: boolean
   readonly events?: RedisEvents
 }
 
@@ -48,17 +46,46 @@ export function openRedis(settings: RedisSettings, purpose: RedisPurpose): Redis
   client.on("ready", () => events?.ready?.())
   client.on("close", () => events?.lost?.())
   client.on("error", (error: Error) => events?.error?.(error))
+  client.on("end", () => reopen(client))
   return client
+}
+
+/** Clients that were ended on purpose. */
+const closed = new WeakSet<RedisClient>()
+
+/**
+ * The client gives up for good when it is told to disconnect while it still asks sentinels for the master, as a failover does.
+ * Nobody but `closeRedis` ends a connection here.
+ */
+function reopen(client: RedisClient): void {
+  if (closed.has(client)) return
+  const timer = setTimeout(() => {
+    // What fails is told by the event `error`, and ends here again.
+    if (!closed.has(client) && client.status === "end") client.connect().catch(() => undefined)
+  }, reconnectAfterMs(2))
+  timer.unref()
 }
 
 /** Ends the connection without waiting for answers; commands under way fail. */
 export function closeRedis(client: RedisClient): void {
+  closed.add(client)
   client.disconnect()
 }
 
 /** Drops the connection and dials again: for a server that takes commands and does not answer. */
 export function redialRedis(client: RedisClient): void {
-  client.disconnect(true)
+  if (client.status === "ready") client.disconnect(true)
+}
+
+/** Waits for a connection that is about to come; without one after `waitMs` it returns all the same. */
+export async function whenReady(client: RedisClient, waitMs: number): Promise<void> {
+  if (client.status === "ready") return
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const timer = setTimeout(resolve, waitMs)
+  client.once("ready", resolve)
+  await promise
+  clearTimeout(timer)
+  client.off("ready", resolve)
 }
 
 function reconnectAfterMs(attempts: number): number {
@@ -111,7 +138,8 @@ function commonOptions(settings: RedisSettings, purpose: RedisPurpose): RedisOpt
     connectTimeout: settings.connectTimeoutMs,
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,
-    autoResubscribe: purpose.isSubscriber === true,
+    // Its own renewal of subscriptions throws into the void when the connection is lost again meanwhile. Who subscribes does it at `ready`.
+    autoResubscribe: false,
     disableClientInfo: true,
     // A master that was demoted answers READONLY: the connection leads to the wrong server now.
     reconnectOnError: (error) => (error.message.startsWith("READONLY") ? 1 : false),

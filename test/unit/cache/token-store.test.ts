@@ -1,14 +1,13 @@
-import { deepEqual, equal, notEqual, ok, rejects } from "node:assert/strict"
+import { deepEqual, equal, notEqual } from "node:assert/strict"
 import { it } from "node:test"
 import { array, assert as check, integer, property } from "fast-check"
 import { MemoryTokenStore } from "../../../src/cache/memory-token-store.ts"
 import { TokenSource } from "../../../src/cache/token-source.ts"
 import { laterFence, unprovableFence } from "../../../src/cache/token-store.ts"
-import type { RelationName } from "../../../src/core/relation.ts"
+import { items, orders, tokenStoreCases, users } from "./token-store-cases.ts"
 
-const orders = "s.orders" as RelationName
-const items = "s.items" as RelationName
-const users = "s.users" as RelationName
+for (const { title, check: checkCase } of tokenStoreCases)
+  it(`in memory, ${title}`, () => checkCase(async (options) => new MemoryTokenStore(options)))
 
 it("tokens grow in the order they are made and never repeat, whatever the wall clock does", () => {
   check(
@@ -26,44 +25,6 @@ it("two instances never make the same token", () => {
   notEqual(new TokenSource(() => 5).next(), new TokenSource(() => 5).next())
 })
 
-it("a vector does not depend on the order or repetition of its relations", () => {
-  const store = new MemoryTokenStore()
-  equal(store.vector([items, orders, items, users]).text, store.vector([users, orders, items]).text)
-  equal(store.vector([orders, orders]).text, store.vector([orders]).text)
-})
-
-it("vectors over different relations differ although none was raised", () => {
-  const store = new MemoryTokenStore()
-  const texts = [[], [orders], [items], [orders, items]].map((list) => store.vector(list).text)
-  equal(new Set(texts).size, texts.length)
-})
-
-it("raising a relation changes the vectors that contain it, and no other", async () => {
-  const store = new MemoryTokenStore()
-  const before = [store.vector([orders, items]).text, store.vector([items]).text]
-  const revision = store.revision
-  const receipt = await store.raise([orders])
-  notEqual(store.revision, revision)
-  notEqual(store.vector([orders, items]).text, before[0])
-  equal(store.vector([items]).text, before[1])
-  deepEqual(receipt.instances, { known: 1, confirmed: 1, leaseExpired: 0 })
-  ok(store.knows(orders))
-  ok(!store.knows(items))
-  deepEqual([...store.relations()], [orders])
-})
-
-it("a vector over one list is one object until something is raised", async () => {
-  const store = new MemoryTokenStore()
-  const list = [orders, items]
-  const before = store.vector(list)
-  equal(store.vector(list), before)
-  await store.raise([users])
-  notEqual(store.vector(list), before)
-  equal(store.vector(list).text, before.text)
-  await store.renewEpoch()
-  notEqual(store.vector(list).text, before.text)
-})
-
 it("a token applies at the call already, so that a read between call and answer is not older than the call", async () => {
   const store = new MemoryTokenStore()
   const before = store.vector([orders]).text
@@ -72,29 +33,11 @@ it("a token applies at the call already, so that a read between call and answer 
   await raised
 })
 
-it("receipts have ids of their own", async () => {
-  const store = new MemoryTokenStore({ nowMs: () => 1 })
-  const receipts = [await store.raise([orders]), await store.raise([orders])]
-  notEqual(receipts[0]?.id, receipts[1]?.id)
-  ok(receipts.every((receipt) => receipt.id.startsWith("inv_") && receipt.appliedAtMs === 1))
-})
-
 it("two stores, as before and after a restart, never share a vector", () => {
   notEqual(
     new MemoryTokenStore().vector([orders]).text,
     new MemoryTokenStore().vector([orders]).text,
   )
-})
-
-it("a new epoch makes every relation cold", async () => {
-  const store = new MemoryTokenStore()
-  await store.raise([orders])
-  const before = [store.vector([orders]), store.vector([items])]
-  await store.renewEpoch()
-  notEqual(store.vector([orders]).text, before[0]?.text)
-  notEqual(store.vector([items]).text, before[1]?.text)
-  notEqual(store.vector([items]).epoch, before[1]?.epoch)
-  ok(!store.knows(orders))
 })
 
 it("one relation too many starts a new epoch instead of forgetting a token", async () => {
@@ -140,14 +83,3 @@ for (const [left, right, later] of fences)
     equal(laterFence(left, right), later)
     equal(laterFence(right, left), later)
   })
-
-it("a closed store is not usable and takes no invalidation", async () => {
-  const store = new MemoryTokenStore()
-  ok(store.isUsable())
-  const revision = store.revision
-  store.close()
-  ok(!store.isUsable())
-  notEqual(store.revision, revision)
-  await rejects(store.raise([orders]), { sqlState: "57P01", reason: "draining" })
-  await rejects(store.renewEpoch(), { sqlState: "57P01", reason: "draining" })
-})
