@@ -5,6 +5,7 @@ import type { PolicyReload } from "./cli/policies.ts"
 import { makeProgram } from "./cli/program.ts"
 import { rereadConfiguration } from "./cli/reread-configuration.ts"
 import type { RunningGateway } from "./cli/running-gateway.ts"
+import { buildSharedTier, registerSharedTier } from "./cli/shared-cache.ts"
 import type { Configuration } from "./config/configuration.ts"
 import type { Reload } from "./control/options.ts"
 import { createControl } from "./control/server.ts"
@@ -42,11 +43,16 @@ async function start(
     warehouses: Object.keys(configuration.warehouses),
     collectsProcess: true,
   })
-  const built = await buildRooms(configuration, log, {
-    poolWaited: (warehouse, waitMs) => metrics.poolWaited(warehouse, waitMs),
-    redisCommandEnded: (command, durationMs, isOk) =>
-      metrics.redisCommandEnded(command, durationMs, isOk),
-  })
+  const built = await buildRooms(
+    configuration,
+    log,
+    {
+      poolWaited: (warehouse, waitMs) => metrics.poolWaited(warehouse, waitMs),
+      redisCommandEnded: (command, durationMs, isOk) =>
+        metrics.redisCommandEnded(command, durationMs, isOk),
+    },
+    buildSharedTier(configuration, version, log.child("cache")),
+  )
   // Facts for the first login and the catalogue for the first statement; a warehouse that is down is asked again by each of them.
   await Promise.allSettled(built.warehouses.map(({ rooms }) => rooms.catalog.refreshNow()))
 
@@ -385,6 +391,7 @@ function registerSources(metrics: Metrics, built: Built, listener: Listener): vo
     isRedisUp === undefined ? [] : [{ labels: [], value: isRedisUp() ? 1 : 0 }],
   )
   metrics.source("lease_expired_total", () => [{ labels: [], value: tokens.leaseExpiredCount }])
+  if (cache.shared !== undefined) registerSharedTier(metrics, cache.shared)
   metrics.source("epoch_changes_total", () => [{ labels: [], value: tokens.epochCount }])
   metrics.source("cache_fill_skipped_total", () =>
     [...skippedFills].map(([reason, value]) => ({ labels: [reason], value })),

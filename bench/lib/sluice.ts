@@ -5,6 +5,8 @@ import { type Target, uriOf } from "./target.ts"
 export type SluiceOptions = {
   readonly name?: string
   readonly isCacheEnabled?: boolean
+  /** Keeps one entry in memory, so that all others come from the tier in this Redis. */
+  readonly shared?: { readonly redisUri: string; readonly isSealed: boolean }
   readonly nodeArguments?: readonly string[]
   /** Clients may use TLS. */
   readonly tls?: CertificateFiles
@@ -21,7 +23,7 @@ export async function startSluice(direct: Target, options: SluiceOptions = {}): 
   warehouse:
     engine: postgres
     uri: ${uriOf(direct)}
-cache: { enabled: ${options.isCacheEnabled ?? true} }
+${cacheSection(options)}
 log: { level: warn }
 listen: { host: 127.0.0.1, port: 0, sessionsMax: 20000${tls === undefined ? "" : `, tls: { certFile: ${tls.certFile}, keyFile: ${tls.keyFile} }`} }
 ${verifier === undefined ? "" : `users: { ${user}: { verifier: "${verifier}", roles: [everything] } }`}`,
@@ -40,4 +42,12 @@ ${verifier === undefined ? "" : `users: { ${user}: { verifier: "${verifier}", ro
       await gateway.stop()
     },
   }
+}
+
+function cacheSection({ isCacheEnabled = true, shared }: SluiceOptions): string {
+  if (shared === undefined) return `cache: { enabled: ${isCacheEnabled} }`
+  const key = `{ id: bench, secret: "${"5e".repeat(32)}" }`
+  const sealing = shared.isSealed ? `[${key}]` : "[]"
+  return `redis: { uri: "${shared.redisUri}", keyPrefix: ${shared.isSealed ? "sealed" : "plain"} }
+cache: { entriesMax: 1, shared: { warehouseMsMin: 0, sealing: ${sealing} } }`
 }

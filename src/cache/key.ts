@@ -16,6 +16,8 @@ import type { TokenVector } from "./token-store.ts"
  */
 export type KeyBaseParts = {
   readonly warehouse: string
+  /** What the name stands for: instances that share a tier may each have a warehouse of one name. */
+  readonly origin: string
   /** Hex digest of the canonical form of the rewritten statement. */
   readonly canonical: string
   /** Digest of the rules in force and the version of the policy file they come from. Two tenants never share a scope. */
@@ -41,7 +43,7 @@ export type KeyInputs = {
 export type CacheKeyParts = KeyBaseParts & KeyInputs
 
 /** Raised when the meaning or order of any part changes, so that a shared tier never mixes two spellings. */
-const keyFormatVersion = "1"
+const keyFormatVersion = "2"
 
 /**
  * A section longer than this stands in the material as its SHA-256. It bounds the memory of an entry's key, and V8 hashes
@@ -132,6 +134,7 @@ export function keyBase(parts: KeyBaseParts): KeyBase {
     [
       keyFormatVersion,
       parts.warehouse,
+      parts.origin,
       parts.canonical,
       parts.scope,
       parts.resolution,

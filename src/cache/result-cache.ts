@@ -5,6 +5,8 @@ import { FillBudget } from "./fill-budget.ts"
 import type { CacheKey } from "./key.ts"
 import { leadFill } from "./lead-fill.ts"
 import { MemoryTier, type MemoryTierLimits, type RefusalReason } from "./memory-tier.ts"
+import type { SharedFlight } from "./shared/shared-flight.ts"
+import type { SharedTier } from "./shared/shared-tier.ts"
 import {
   type LeaderSeat,
   type Seat,
@@ -27,6 +29,8 @@ export type ResultCacheOptions = {
   /** Milliseconds of one monotonic clock, the same for every time handed in here. */
   readonly nowMs: () => number
   readonly events?: ResultCacheEvents
+  /** What all instances share; undefined for one that is alone. */
+  readonly shared?: SharedTier | undefined
 }
 
 /** For metrics. Called synchronously; must not throw. */
@@ -50,7 +54,23 @@ export type LeadRequest = {
   readonly run: (signal: AbortSignal) => Promise<RowStream>
   /** Asked once the rows have ended: true when a row limit cut them. */
   readonly wasCut?: () => boolean
+  /** The duty towards other instances that `recall` gave. */
+  readonly flight?: SharedFlight | undefined
 }
+
+export type RecallRequest = Pick<LeadRequest, "key" | "seat" | "relations" | "signal"> & {
+  /** Longest wait for another instance's run. */
+  readonly waitMsMax: number
+}
+
+/** What the shared tier had for a leader. */
+export type RecallOutcome =
+  /** In memory now; the seat is settled. */
+  | { readonly kind: "hit"; readonly entry: StoredEntry }
+  /** The leader runs, and hands the flight to `lead`. */
+  | { readonly kind: "run"; readonly flight: SharedFlight }
+  /** Another instance's run took longer than `waitMsMax`; else as `run`. */
+  | { readonly kind: "waited_out"; readonly flight: SharedFlight }
 
 /**
  * The cache as the spine uses it: `lookup`, and on a miss `join`; the leader calls `lead`, followers wait on their seat.
@@ -60,6 +80,7 @@ export class ResultCache {
   readonly memory: MemoryTier
   readonly flights: SingleFlight
   readonly budget: FillBudget
+  readonly shared: SharedTier | undefined
   readonly #options: ResultCacheOptions
 
   constructor(options: ResultCacheOptions) {
@@ -67,6 +88,7 @@ export class ResultCache {
     this.memory = new MemoryTier(options.memory)
     this.flights = new SingleFlight(options.flights)
     this.budget = new FillBudget(options.fillBytesMax)
+    this.shared = options.shared
   }
 
   /** Synchronous, well below a microsecond; what it returns may be sent as it is. */
@@ -78,12 +100,27 @@ export class ResultCache {
     return this.flights.join(key)
   }
 
+  /** Asks the shared tier in a leader's name. Never rejects; the seat is left unsettled but for a hit. */
+  async recall(shared: SharedTier, request: RecallRequest): Promise<RecallOutcome> {
+    const { key, seat, relations, signal, waitMsMax } = request
+    const { nowMs, ttl } = this.#options
+    const ttlMs = jitteredTtlMs(ttl.ttlMs(relations), key.digest)
+    const recall = await shared.recall({ key, ttlMs, waitMsMax, signal })
+    if (recall.kind !== "hit") return recall
+    const { result, ...times } = recall.recalled
+    const entry = this.#packed(request, result, times)
+    // Whether memory has room for it or not, whoever waits for it gets it.
+    this.memory.set(entry, nowMs())
+    seat.complete(entry)
+    return { kind: "hit", entry }
+  }
+
   /**
    * Runs the statement and returns the rows for the caller's own client; a whole result is stored on the way. Rejects with
    * what `run` rejects with, or with the reason of `signal`. Settles the seat on every path.
    */
   lead(request: LeadRequest): Promise<RowStream> {
-    const { seat, signal, run } = request
+    const { seat, signal, run, flight } = request
     const startedMs = this.#options.nowMs()
     return leadFill({
       seat,
@@ -92,11 +129,15 @@ export class ResultCache {
       budget: this.budget,
       entryBytesMax: this.#options.memory.entryBytesMax,
       finish: (result) => this.#finish(request, result, this.#options.nowMs() - startedMs),
-      skipped: (reason) => this.#options.events?.skipped(reason),
+      skipped: (reason) => {
+        flight?.leave(reason)
+        this.#options.events?.skipped(reason)
+      },
     })
   }
 
   close(): void {
+    this.shared?.close()
     this.memory.close()
   }
 
@@ -105,35 +146,41 @@ export class ResultCache {
     result: StoredResult,
     warehouseMs: number,
   ): StoredEntry | undefined {
-    const { commandComplete, events, nowMs } = this.#options
+    const { events, nowMs } = this.#options
     if (request.wasCut?.() === true) {
+      request.flight?.leave("row_limit_cut")
       events?.skipped("row_limit_cut")
       return undefined
     }
-    const entry = this.#entry(request, packResult(result, commandComplete(result.tag)), warehouseMs)
+    const entry = this.#entry(request, result, warehouseMs)
     if (!this.#isCurrent(request)) {
       // Followers took the same vector, before the invalidation was acknowledged: they may have it, later readers may not.
+      request.flight?.leave("token_changed")
       events?.skipped("token_changed")
       return entry
     }
     const refusal = this.memory.set(entry, nowMs())
     if (refusal === undefined) events?.filled(entry)
     else events?.refused(refusal)
+    request.flight?.share(entry)
     return entry
   }
 
   #entry(request: LeadRequest, result: StoredResult, warehouseMs: number): StoredEntry {
     const { key, relations, capturedAtMs } = request
     const ttlMs = jitteredTtlMs(this.#options.ttl.ttlMs(relations), key.digest)
-    return {
-      key,
-      result,
-      createdAtMs: capturedAtMs,
-      expiresAtMs: capturedAtMs + ttlMs,
-      warehouseMs,
-      relations,
-      bytes: entryBytes(result, key.lookup.length + key.head.text.length, relations.length),
-    }
+    const expiresAtMs = capturedAtMs + ttlMs
+    return this.#packed(request, result, { createdAtMs: capturedAtMs, expiresAtMs, warehouseMs })
+  }
+
+  #packed(
+    { key, relations }: Pick<LeadRequest, "key" | "relations">,
+    gathered: StoredResult,
+    times: Pick<StoredEntry, "createdAtMs" | "expiresAtMs" | "warehouseMs">,
+  ): StoredEntry {
+    const result = packResult(gathered, this.#options.commandComplete(gathered.tag))
+    const bytes = entryBytes(result, key.lookup.length + key.head.text.length, relations.length)
+    return { key, result, ...times, relations, bytes }
   }
 
   /** An entry under raised tokens could never be found again: storing it would only cost memory. */

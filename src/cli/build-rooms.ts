@@ -1,4 +1,5 @@
 import { ResultCache } from "../cache/result-cache.ts"
+import type { SharedTier } from "../cache/shared/shared-tier.ts"
 import { TtlClasses } from "../cache/ttl-classes.ts"
 import { Catalog } from "../catalog/catalog.ts"
 import { PgliteCatalogue } from "../catalog/shadow/pglite-catalogue.ts"
@@ -36,6 +37,7 @@ import {
   positionNow,
   type RedisCommandEnded,
 } from "./build-tokens.ts"
+import { originOf } from "./origin.ts"
 import { PolicySource } from "./policies.ts"
 import { PolicyWatch } from "./policy-watch.ts"
 
@@ -88,6 +90,7 @@ export async function buildRooms(
   configuration: Configuration,
   log: Log,
   events: BuildEvents = { poolWaited: () => {}, redisCommandEnded: () => {} },
+  sharedTier?: SharedTier,
 ): Promise<Built> {
   await loadParser()
   const { cache: cacheLimits, sql } = configuration
@@ -126,6 +129,7 @@ export async function buildRooms(
     ttl,
     commandComplete,
     nowMs,
+    shared: sharedTier,
     events: {
       filled: () => {},
       refused: () => {},
@@ -296,6 +300,7 @@ function buildWarehouse(name: string, parts: BuildParts): BuiltWarehouse {
     catalog,
     wanted,
     isCacheEnabled: configuration.cache.enabled,
+    ...originOf(settings),
     router,
     shadow,
     plans: new PlanMemo(),

@@ -1,5 +1,6 @@
 import type { RedisSettings } from "../core/redis.ts"
 import type { PoliciesFile } from "./policies-file.ts"
+import type { SealingKeyConfiguration } from "./resolve-shared.ts"
 import type { ParsedConfiguration } from "./schema.ts"
 
 type DeepReadonly<T> = T extends (infer Item)[]
@@ -102,6 +103,7 @@ export type Configuration = DeepReadonly<
     | "policiesFile"
     | "policies"
     | "redis"
+    | "cache"
   >
 > & {
   /** Absolute; undefined: row and column policies stand in `inlinePolicies`, or there are none. */
@@ -110,6 +112,12 @@ export type Configuration = DeepReadonly<
   readonly inlinePolicies: PoliciesFile | undefined
   /** undefined: no tokens are accepted. */
   readonly identity: IdentityConfiguration | undefined
+  readonly cache: DeepReadonly<Omit<ParsedConfiguration["cache"], "shared">> & {
+    readonly shared: DeepReadonly<Omit<ParsedConfiguration["cache"]["shared"], "sealing">> & {
+      /** The first one seals, all of them open. */
+      readonly sealing: readonly SealingKeyConfiguration[]
+    }
+  }
   /** undefined: this instance is the only one. */
   readonly redis: RedisSettings | undefined
   readonly warehouses: Readonly<Record<string, WarehouseConfiguration>>

@@ -82,5 +82,12 @@ export function redactConfiguration(configuration: Configuration): Configuration
     users: mapValues(configuration.users, (user) => ({ ...user, verifier: hidden })),
     identity: redactIdentity(configuration.identity),
     redis: redactRedis(configuration.redis),
+    cache: {
+      ...configuration.cache,
+      shared: {
+        ...configuration.cache.shared,
+        sealing: configuration.cache.shared.sealing.map(({ id }) => ({ id, secret: hidden })),
+      },
+    },
   }
 }

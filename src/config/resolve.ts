@@ -11,6 +11,7 @@ import type { PoliciesFile } from "./policies-file.ts"
 import type { ParsedPolicies } from "./policies-schema.ts"
 import type { KeyPath, Problem } from "./problems.ts"
 import { resolveRedis } from "./resolve-redis.ts"
+import { resolveSealing } from "./resolve-shared.ts"
 import { rolesWithLimits } from "./role-limits.ts"
 import type { ParsedConfiguration } from "./schema.ts"
 import { trimSecret } from "./substitute.ts"
@@ -283,6 +284,13 @@ export function resolveConfiguration(
     control: { ...parsed.control, tokens: tokens(resolver, parsed) },
     warehouses: warehouses(resolver, parsed),
     users: users(resolver, parsed),
+    cache: {
+      ...parsed.cache,
+      shared: {
+        ...parsed.cache.shared,
+        sealing: resolveSealing(resolver, parsed.cache.shared.sealing),
+      },
+    },
     policiesFile:
       parsed.policiesFile === undefined
         ? undefined

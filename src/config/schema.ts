@@ -3,6 +3,7 @@ import { byteCount, durationMs, durationMsMax, flag, integer } from "./fields.ts
 import { limits, workloadClass } from "./limits-schema.ts"
 import { policiesSchema } from "./policies-schema.ts"
 import { redisSchema } from "./redis-schema.ts"
+import { sharedSchema } from "./shared-schema.ts"
 
 /**
  * The shape of the configuration file: every key, its default and its bounds. Strict everywhere, so that a misspelt limit
@@ -393,6 +394,7 @@ const cache = z
         description: "First match wins for a relation; a result lives as long as its shortest.",
       }),
     catalogTtlMs: durationMs(30_000, "Life of answers from the system catalogues."),
+    shared: sharedSchema,
   })
   .prefault({})
 

@@ -59,8 +59,10 @@ export type StatementReport = {
   readonly reason: BypassReason | undefined
   /** Age of the entry served, counted from the start of the query that filled it. */
   readonly ageMs: number | undefined
-  /** Digest of the cache key. */
+  /** Digest of the cache key; in a shared tier the entry's name. */
   readonly key: string | undefined
+  /** The token vector that the key was made with, for people. */
+  readonly tokens: string | undefined
   readonly relations: readonly string[]
   /** The endpoint that answered, or undefined for a hit or a local answer. */
   readonly endpoint: string | undefined

@@ -124,6 +124,7 @@ export class Metrics {
         new SourceFamily(prefix + name, table, () => scrapeErrors.add(0, 1)),
       ]),
     )
+    this.source("cache_requests_total", () => this.#statements.cacheRequests())
     this.#register([
       ...this.#ownFacts(options.version),
       ...this.#statements.families,

@@ -83,6 +83,41 @@ export const sourceTable = {
     help: "Results dropped before they expired, and expired ones, by reason.",
     labels: ["tier", "reason"],
   },
+  cache_requests_total: {
+    type: "counter",
+    help: "Look-ups of cacheable statements, by tier and result.",
+    labels: ["tier", "result"],
+  },
+  cache_seal_failures_total: {
+    type: "counter",
+    help: "Values of the shared tier whose seal did not hold, by reason.",
+    labels: ["reason"],
+  },
+  cache_shared_stores_total: {
+    type: "counter",
+    help: "Fresh results by what became of them in the shared tier.",
+    labels: ["result"],
+  },
+  cache_shared_waits_total: {
+    type: "counter",
+    help: "Waits for another instance's run, by how they ended.",
+    labels: ["result"],
+  },
+  cache_shared_bytes_total: {
+    type: "counter",
+    help: "Bytes of values from and to the shared tier, as stored.",
+    labels: ["direction"],
+  },
+  cache_shared_circuit_open: {
+    type: "gauge",
+    help: "1 while the shared tier is not asked, because it failed several times in a row.",
+    labels: [],
+  },
+  cache_shared_circuit_opens_total: {
+    type: "counter",
+    help: "Times that the shared tier was given up for a while.",
+    labels: [],
+  },
   cache_fill_skipped_total: {
     type: "counter",
     help: "Cacheable results that were not kept, by reason.",

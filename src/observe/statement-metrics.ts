@@ -20,6 +20,7 @@ import {
   type SeriesValue,
   ValueIndex,
 } from "./families.ts"
+import type { Sample } from "./sources.ts"
 
 const stages = ["parse", "policy", "cache", "queue", "warehouse", "encode"]
 const hitL1 = cacheOutcomes.indexOf("hit_l1")
@@ -144,11 +145,6 @@ export class StatementMetrics {
       this.#cancellations,
       this.#warehouseErrors,
       new DerivedFamily(
-        `${prefix}cache_requests_total`,
-        "Look-ups of cacheable statements, by tier and result.",
-        () => this.#cacheRequests(),
-      ),
-      new DerivedFamily(
         `${prefix}cache_coalesced_total`,
         "Statements answered by another one's run.",
         () => [{ suffix: "", labels: {}, value: this.#countOf(coalesced) }],
@@ -201,15 +197,15 @@ export class StatementMetrics {
     return count
   }
 
-  /** Every statement that was not bypassed asked the memory tier exactly once. */
-  #cacheRequests(): readonly SeriesValue[] {
+  /** Every statement that was not bypassed asked the memory tier exactly once; other tiers count for themselves. */
+  cacheRequests(): readonly Sample[] {
     const hits = this.#countOf(hitL1)
     let misses = 0
     for (const cache of cacheOutcomes.keys())
       if (cache !== hitL1 && cache !== bypass) misses += this.#countOf(cache)
     return [
-      { suffix: "", labels: { tier: "l1", result: "hit" }, value: hits },
-      { suffix: "", labels: { tier: "l1", result: "miss" }, value: misses },
+      { labels: ["l1", "hit"], value: hits },
+      { labels: ["l1", "miss"], value: misses },
     ]
   }
 }

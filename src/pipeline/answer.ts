@@ -1,4 +1,5 @@
 import { type CacheKey, completeKey } from "../cache/key.ts"
+import type { LeadRequest } from "../cache/result-cache.ts"
 import type { LeaderSeat } from "../cache/single-flight.ts"
 import type { StoredEntry } from "../cache/stored-entry.ts"
 import type { TokenVector } from "../cache/token-store.ts"
@@ -72,7 +73,7 @@ export function answer(question: Question, rooms: Rooms): Answer | Promise<Answe
   const course = { question, plan, rooms, draft }
   const decision = cacheDecision(course)
   if (decision.kind === "bypass") return bypass(course, decision.reason)
-  draft.keyed(decision.key)
+  draft.keyed(decision.key, decision.vector)
 
   if (question.caching !== "refresh") {
     const hit = rooms.cache.lookup(decision.key)
@@ -150,7 +151,7 @@ function dateOf(question: Question, rooms: Rooms): string | undefined {
 function serve(
   { plan, rooms, draft }: Course,
   entry: StoredEntry,
-  outcome: "hit_l1" | "coalesced",
+  outcome: "hit_l1" | "hit_l2" | "coalesced",
 ): Answer {
   const ageMs = rooms.nowMs() - entry.createdAtMs
   const report = draft.finish(outcome, undefined, ageMs)
@@ -181,13 +182,10 @@ async function answerFromCatalogue(
 
 /** One run for all who ask the same at once. */
 async function miss(course: Course, keyed: Keyed): Promise<Answer> {
-  const { question, plan, rooms } = course
+  const { question, rooms } = course
   const seat = rooms.cache.join(keyed.key)
   if (seat.role === "leader") return lead(course, keyed, seat)
-  // A follower's own time-out counts while it waits; the leader's may be longer, or none.
-  const timeoutMs = deadlineOf(question, plan)
-  const isTimedOut = timeoutMs > 0 && timeoutMs <= rooms.followerWaitMsMax
-  const waitMs = isTimedOut ? timeoutMs : rooms.followerWaitMsMax
+  const { waitMs, isTimedOut } = waitOf(course)
   const outcome = await seat.wait(question.abort.signal, waitMs)
   switch (outcome.kind) {
     case "stored":
@@ -202,14 +200,55 @@ async function miss(course: Course, keyed: Keyed): Promise<Answer> {
   }
 }
 
-/** The leader's rows are teed into the cache on their way to its client. */
+/** A follower's own time-out counts while it waits; the leader's may be longer, or none. */
+function waitOf({ question, plan, rooms }: Course): {
+  readonly waitMs: number
+  readonly isTimedOut: boolean
+} {
+  const timeoutMs = deadlineOf(question, plan)
+  const isTimedOut = timeoutMs > 0 && timeoutMs <= rooms.followerWaitMsMax
+  return { waitMs: isTimedOut ? timeoutMs : rooms.followerWaitMsMax, isTimedOut }
+}
+
+/** What other instances have, or are about to have; else the leader runs. */
 async function lead(course: Course, keyed: Keyed, seat: LeaderSeat): Promise<Answer> {
+  const { question, plan, rooms } = course
+  const shared = rooms.sharesAnswers ? rooms.cache.shared : undefined
+  if (shared === undefined) return fill(course, keyed, { seat, flight: undefined })
+  const { key } = keyed
+  if (question.caching === "refresh")
+    return fill(course, keyed, { seat, flight: shared.unclaimed(key) })
+  const { waitMs, isTimedOut } = waitOf(course)
+  const outcome = await rooms.cache.recall(shared, {
+    key,
+    seat,
+    relations: plan.relations,
+    signal: question.abort.signal,
+    waitMsMax: waitMs,
+  })
+  if (outcome.kind === "hit") {
+    question.abort.throwIfAborted()
+    return serve(course, outcome.entry, "hit_l2")
+  }
+  if (outcome.kind === "waited_out" && isTimedOut) {
+    seat.abandon()
+    throw timedOut()
+  }
+  return fill(course, keyed, { seat, flight: outcome.flight })
+}
+
+/** The leader's rows are teed into the cache on their way to its client. */
+async function fill(
+  course: Course,
+  keyed: Keyed,
+  duties: Pick<LeadRequest, "seat" | "flight">,
+): Promise<Answer> {
   const { question, plan, rooms } = course
   const { key, vector, capturedAtMs, date } = keyed
   let run: WarehouseRows | undefined
   const rows = await rooms.cache.lead({
+    ...duties,
     key,
-    seat,
     vector,
     relations: plan.relations,
     capturedAtMs,

@@ -324,6 +324,7 @@ export function keyBaseOf(
   const { scope, rowLimit } = policy.effective(parts.context.identity.roles)
   const made = keyBase({
     warehouse: parts.rooms.warehouse,
+    origin: parts.rooms.origin,
     canonical: plan.asked.canonical,
     scope: `${policy.version}${scope}`,
     resolution: plan.resolution,

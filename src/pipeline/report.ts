@@ -1,4 +1,6 @@
 import type { CacheKey } from "../cache/key.ts"
+import { showVector } from "../cache/show-vector.ts"
+import type { TokenVector } from "../cache/token-store.ts"
 import type {
   BypassReason,
   CacheOutcome,
@@ -11,7 +13,7 @@ import type { WarehouseRows } from "./run.ts"
 
 /**
  * Gathers what `SHOW sluice.last` and the metrics tell about one statement. It is itself the report, so that a hit makes one
- * small object; the key's digest, which costs a SHA-256, is computed when somebody reads it.
+ * small object; the key's digest, which costs a SHA-256, and the tokens are spelt when somebody reads them.
  */
 export class ReportDraft implements StatementReport {
   readonly warehouse: string
@@ -32,6 +34,7 @@ export class ReportDraft implements StatementReport {
   readonly #startMs = performance.now()
   #judgedMs = 0
   #key: CacheKey | undefined
+  #vector: TokenVector | undefined
 
   constructor(question: Question, warehouse: string) {
     this.statement = question.statement.class.kind
@@ -43,14 +46,19 @@ export class ReportDraft implements StatementReport {
     return this.#key?.digest
   }
 
+  get tokens(): string | undefined {
+    return this.#vector === undefined ? undefined : showVector(this.#vector.text)
+  }
+
   judged(relations: readonly RelationName[]): void {
     this.relations = relations
     this.#judgedMs = performance.now()
     this.stages.policyMs = this.#judgedMs - this.#startMs
   }
 
-  keyed(key: CacheKey): void {
+  keyed(key: CacheKey, vector: TokenVector): void {
     this.#key = key
+    this.#vector = vector
   }
 
   ran(run: WarehouseRows | undefined): void {

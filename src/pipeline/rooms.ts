@@ -38,6 +38,10 @@ export type Rooms = {
   /** Relations whose columns statements turned out to need. */
   readonly wanted: WantedRelations
   readonly isCacheEnabled: boolean
+  /** Part of every key beside the name: what tells this warehouse from another that an instance elsewhere calls the same. */
+  readonly origin: string
+  /** False: what this warehouse holds no other instance can see. */
+  readonly sharesAnswers: boolean
   readonly cache: ResultCache
   readonly tokens: TokenStore
   readonly ttl: TtlClasses

@@ -23,6 +23,7 @@ function localReport(warehouse: string, statement: string): StatementReport {
     reason: undefined,
     ageMs: undefined,
     key: undefined,
+    tokens: undefined,
     relations: [],
     endpoint: undefined,
     stages: noStages,

@@ -16,7 +16,15 @@ const columns: readonly LocalColumn[] = [
   { name: "queue_ms", type: "float8" },
   { name: "warehouse_ms", type: "float8" },
   { name: "encode_ms", type: "float8" },
+  { name: "tier", type: "text" },
+  { name: "tokens", type: "text" },
 ]
+
+/** Where the answer was kept; a follower's came from the memory of its leader's run. */
+const tiers: Readonly<Partial<Record<StatementReport["cache"], string>>> = {
+  hit_l1: "memory",
+  hit_l2: "shared",
+}
 
 const rounded = (ms: number): number => Math.round(ms * 1000) / 1000
 
@@ -48,6 +56,8 @@ export function lastReportValues(report: StatementReport | undefined): {
     rounded(stages.queueMs),
     rounded(stages.warehouseMs),
     rounded(stages.encodeMs),
+    tiers[report.cache] ?? null,
+    report.tokens ?? null,
   ]
   return { columns, row }
 }

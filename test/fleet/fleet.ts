@@ -33,6 +33,7 @@ export class Fleet {
           config: `warehouses:
   warehouse: { engine: postgres, uri: "${server.uri}", pool: { connectionsMax: 6 } }
 redis: { ${section}, leaseMs: ${leaseMs}, commandTimeoutMs: 200, connectTimeoutMs: 500 }
+cache: { shared: { warehouseMsMin: 0 } }
 log: { level: warn }
 `,
         }),

@@ -42,15 +42,19 @@ function judge(name: FaultName, runs: number, history: History, calls: Calls): n
   const { reads, acks } = history
   const hits = share(history, "hit_l1")
   print(
-    `${name}: ${runs} faults, ${reads.length} reads (${hits} hits, ${share(history, "miss")} misses, ${share(history, "bypass")} bypasses), ${acks.length} acknowledged changes, ${overlapsOf(history).length} reads overtaken by one, ${calls.refused} calls refused or unanswered, ${calls.pending} pending: ${violations.length} violations`,
+    `${name}: ${runs} faults, ${reads.length} reads (${hits} hits in memory, ${share(history, "hit_l2")} in Redis, ${share(history, "coalesced")} coalesced, ${share(history, "miss")} misses, ${share(history, "bypass")} bypasses), ${acks.length} acknowledged changes, ${overlapsOf(history).length} reads overtaken by one, ${calls.refused} calls refused or unanswered, ${calls.pending} pending: ${violations.length} violations`,
   )
   for (const violation of violations.slice(0, 3))
     print(
       `VIOLATION: "${violation.read.shape}" of reader ${violation.read.reader} saw ${violation.relation} = ${violation.seen}, ${violation.required.counter} was acknowledged before it started\n${timelineOf(history, violation)}`,
     )
   let problems = violations.length
-  if (hits < runs * 10) {
+  if (hits + share(history, "hit_l2") < runs * 8) {
     print("too few hits: the run proves nothing about caches")
+    problems += 1
+  }
+  if (share(history, "hit_l2") < runs) {
+    print("too few hits in Redis: the run proves nothing about shared results")
     problems += 1
   }
   if (acks.length < runs) {

@@ -12,6 +12,7 @@ export function directReport(warehouse: string, statement: Statement): Statement
     reason: "write_session",
     ageMs: undefined,
     key: undefined,
+    tokens: undefined,
     relations: [],
     endpoint: undefined,
     stages: noStages,

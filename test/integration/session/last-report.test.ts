@@ -53,17 +53,27 @@ describe("SHOW sluice.last and what the cache keeps", () => {
       "queue_ms",
       "warehouse_ms",
       "encode_ms",
+      "tier",
+      "tokens",
     ])
-    const [[cache, reason, age, key, relations, endpoint, ...stages] = []] = textRows(shown)
+    const [[cache, reason, age, key, relations, endpoint, ...rest] = []] = textRows(shown)
+    const [tier, tokens] = rest.slice(-2)
+    const stages = rest.slice(0, -2)
     deepEqual(
       [cache, reason, age, relations, endpoint],
       ["miss", null, null, "lab.counter, lab.items", "warehouse/primary"],
     )
     match(key ?? "", /^[0-9a-f]{8,}$/)
+    equal(tier, null)
+    match(tokens ?? "", /^epoch [0-9a-f]{32}; lab\.counter -; lab\.items -$/)
     ok(stages.every((stage) => Number(stage) >= 0))
     await ask(fresh, "SELECT max(id) FROM lab.items, lab.counter")
-    const [[again, , hitAge, sameKey, , hitEndpoint] = []] = await ask(fresh, "SHOW sluice.last")
+    const [[again, , hitAge, sameKey, , hitEndpoint, ...more] = []] = await ask(
+      fresh,
+      "SHOW sluice.last",
+    )
     deepEqual([again, sameKey, hitEndpoint], ["hit_l1", key, null])
+    deepEqual(more.slice(-2), ["memory", tokens])
     ok(Number(hitAge) >= 0)
     deepEqual(tags(await fresh.query(parse("SHOW sluice.last"), bind(), execute(), sync)), ["SHOW"])
     fresh.destroy()

@@ -174,6 +174,7 @@ class World {
   #key(relations: RelationName[], vector: TokenVector) {
     return cacheKey({
       warehouse: "w",
+      origin: "o",
       canonical: relations.join(),
       scope: "",
       resolution: "",

@@ -17,6 +17,7 @@ import type { FormatCode, Parameters } from "../../../src/core/parameters.ts"
 
 const base: CacheKeyParts = {
   warehouse: "main",
+  origin: "db-1",
   canonical: "c".repeat(64),
   scope: "analyst/7",
   resolution: "v1",
@@ -44,20 +45,21 @@ function typed(types: number[], formats: FormatCode[], ...values: string[]): Cac
 const different: readonly (readonly [string, CacheKeyParts, CacheKeyParts])[] = [
   [
     "a colon moves between parts",
-    { ...base, warehouse: "a", canonical: "b:c" },
-    { ...base, warehouse: "a:b", canonical: "c" },
+    { ...base, origin: "a", canonical: "b:c" },
+    { ...base, origin: "a:b", canonical: "c" },
   ],
   [
     "a length prefix moves between parts",
-    { ...base, warehouse: "a", canonical: "1:b" },
-    { ...base, warehouse: "a1:", canonical: "b" },
+    { ...base, origin: "a", canonical: "1:b" },
+    { ...base, origin: "a1:", canonical: "b" },
   ],
   [
     "a part is empty",
-    { ...base, warehouse: "", canonical: "x" },
-    { ...base, warehouse: "x", canonical: "" },
+    { ...base, origin: "", canonical: "x" },
+    { ...base, origin: "x", canonical: "" },
   ],
   ["warehouse", base, { ...base, warehouse: "other" }],
+  ["origin", base, { ...base, origin: "db-2" }],
   ["canonical form", base, { ...base, canonical: "d".repeat(64) }],
   ["scope", base, { ...base, scope: "analyst/8" }],
   ["what names mean", base, { ...base, resolution: "v2" }],
@@ -173,6 +175,7 @@ const parametersOf: Arbitrary<Parameters> = array(
 }))
 const anyParts: Arbitrary<CacheKeyParts> = record({
   warehouse: tricky,
+  origin: tricky,
   canonical: tricky,
   scope: tricky,
   resolution: tricky,

@@ -37,6 +37,7 @@ class Scene {
   key(): CacheKey {
     return cacheKey({
       warehouse: "w",
+      origin: "o",
       canonical: "c",
       scope: "s",
       resolution: "v",

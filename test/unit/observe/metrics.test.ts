@@ -12,6 +12,7 @@ const report: StatementReport = {
   reason: undefined,
   ageMs: undefined,
   key: "abc",
+  tokens: undefined,
   relations: [],
   endpoint: undefined,
   stages: { parseMs: 0, policyMs: 0, cacheMs: 0.002, queueMs: 0, warehouseMs: 0, encodeMs: 0 },

@@ -26,6 +26,7 @@ const policy = new Policy([
 // What a plan is made from; the rooms behind the cache are not asked.
 const rooms = {
   warehouse: "mart",
+  origin: "db-1",
   isCacheEnabled: true,
   policy: () => policy,
   ttl: new TtlClasses([], 60_000),
