@@ -100,7 +100,7 @@ CREATE TABLE marts.tenant_monthly AS
   GROUP BY ALL ORDER BY month, tenant_id;
 CREATE VIEW marts.category_monthly AS
   SELECT date_trunc('month', day) AS month, tenant_id, category, sum(units) AS units, sum(revenue) AS revenue
-  FROM marts.daily_product_sales GROUP BY ALL;`,
+  FROM marts.daily_product_sales GROUP BY 1, 2, 3;`,
   },
 ]
 

@@ -143,17 +143,18 @@ function makePlan(
     (granted.kind === "allowed"
       ? checkGuards({ statement, expanded, unknown: named.unknown, scope }, effective)
       : undefined) ?? granted
-  const hasOwnCatalogue = rooms.shadow === undefined
-  const governed =
-    judged.kind === "allowed"
-      ? governedRead(asked, judged, context, { scope, hasOwnCatalogue })
-      : { verdict: judged }
-  const { verdict } = governed
-  const sent = governed.read ?? asked
   const place =
     rooms.shadow === undefined
       ? onWarehouse
       : placeOf(traits, { named: named.resolved, unknown: named.unknown }, snapshot, effective)
+  const hasOwnCatalogue = rooms.shadow === undefined
+  // In a shadow there are no rows of anybody's, and nothing of the schema that its readers may not see.
+  const isGoverned = judged.kind === "allowed" && place.kind !== "catalogue"
+  const governed = isGoverned
+    ? governedRead(asked, judged, context, { scope, hasOwnCatalogue })
+    : { verdict: judged }
+  const { verdict } = governed
+  const sent = governed.read ?? asked
   const functions = resolveFunctions(sent.traits.functions, { snapshot, searchPath })
   const behind = united(expanded, sent.expansion.relations)
   const relations = dependencies(behind, snapshot)

@@ -156,6 +156,13 @@ users:
     ok(names.includes("customers_note_idx") && names.length === 3, names.join(" "))
   })
 
+  it("functions that psql asks the catalogue by are open to readers with policies", async () => {
+    const sql =
+      "SELECT array_upper(i.indkey::int2[], 1) IS NULL, pg_catalog.array_to_string(c.reloptions, ', ') FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indrelid WHERE c.relname = 'customers' LIMIT 1"
+    const messages = await as("tenant").query(query(sql))
+    deepEqual([errors(messages)[0]?.["M"], textRows(messages).length], [undefined, 1])
+  })
+
   it("who may read everything finds all of it", async () => {
     for (const sql of ["SELECT * FROM pg_attribute", "SELECT * FROM information_schema.columns"]) {
       const shown = text(await as("all").query(query(sql)), sql)
