@@ -55,6 +55,7 @@ describe("a policies file", () => {
       { schema: "sales", relation: "orders" },
       { schema: "sales", relation: "invoices" },
       { schema: "sales", relation: "org_map" },
+      { schema: "sales", relation: "events" },
     ])
   })
 
