@@ -148,11 +148,12 @@ function makePlan(
       ? onWarehouse
       : placeOf(traits, { named: named.resolved, unknown: named.unknown }, snapshot, effective)
   const hasOwnCatalogue = rooms.shadow === undefined
-  // In a shadow there are no rows of anybody's, and nothing of the schema that its readers may not see.
-  const isGoverned = judged.kind === "allowed" && place.kind !== "catalogue"
-  const governed = isGoverned
-    ? governedRead(asked, judged, context, { scope, hasOwnCatalogue })
-    : { verdict: judged }
+  // In a shadow there are no rows of anybody's, and nothing of the schema that its readers may not see: any function may run.
+  const used = place.kind === "catalogue" ? { ...traits, functions: [], operators: [] } : traits
+  const governed =
+    judged.kind === "allowed"
+      ? governedRead({ ...asked, traits: used }, judged, context, { scope, hasOwnCatalogue })
+      : { verdict: judged }
   const { verdict } = governed
   const sent = governed.read ?? asked
   const functions = resolveFunctions(sent.traits.functions, { snapshot, searchPath })

@@ -182,9 +182,9 @@ const onPostgres: readonly NameCase[] = [
     "42501",
   ],
   [
-    "filter whose function a user's could take the place of",
-    "SET search_path = sly; SELECT mail FROM world.people",
-    "42501",
+    "mask whose function a user's could take the place of: it is the system's all the same",
+    "SET search_path = sly; SELECT DISTINCT mail FROM world.people WHERE id = 1",
+    "a***",
   ],
   ["COPY of a partition", "COPY world.child TO STDOUT", "safe"],
 ]
@@ -224,11 +224,6 @@ const onDuckdb: readonly NameCase[] = [
     "a mask follows its column under a name of another's",
     "SELECT DISTINCT id FROM world.v_alias_of_mask WHERE mail < 3",
     "a***",
-  ],
-  [
-    "mask whose function a macro could take the place of",
-    "SET search_path = sly; SELECT mail FROM world.people",
-    "42501",
   ],
   [
     "recursive that subtracts the table",

@@ -159,7 +159,6 @@ CREATE VIEW world.v_other AS SELECT id, regexp_replace(name, 'A.', 'b') AS r FRO
 CREATE VIEW world.v_exclude AS SELECT * EXCLUDE (ssn) FROM people;
 CREATE VIEW world.v_ambiguous AS SELECT p.name, m.word FROM people p JOIN mine m USING (id);
 CREATE VIEW other.v_shadow AS SELECT name FROM world.people;
-CREATE MACRO sly.left(x, n) AS x;
 CREATE MACRO other.lower(x) AS (SELECT max(ssn) FROM world.people);
 CREATE VIEW other.v_macro AS SELECT lower(name) AS low FROM world.people;
 CREATE VIEW world.v_alias_of_mask AS SELECT mail AS id, id AS mail FROM people;

@@ -186,7 +186,8 @@ ${options.sections ?? ""}
     as: async (user, parameters = {}) => {
       const { port } = gateway
       const login = { port, user, password, database: "warehouse" }
-      const client = await WireClient.connect({ ...login, parameters })
+      // The shadow catalogue starts with the first question of a reader: seconds, on a machine with much to do.
+      const client = await WireClient.connect({ ...login, parameters, waitMsMax: 60_000 })
       clients.push(client)
       return client
     },
