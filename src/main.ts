@@ -315,6 +315,14 @@ function registerSources(metrics: Metrics, built: Built, listener: Listener): vo
   metrics.source("policy_unmatched_relations", () => [
     { labels: [], value: policyWatch.unmatchedRelations },
   ])
+  metrics.source("cache_verify_total", () =>
+    warehouses.flatMap(({ rooms: { warehouse, verifier } }) =>
+      Object.entries(verifier?.counts ?? {}).map(([result, value]) => ({
+        labels: [warehouse, result],
+        value,
+      })),
+    ),
+  )
   metrics.source("client_connections", () => [
     { labels: ["login"], value: listener.counts.logins },
     { labels: ["closing"], value: listener.counts.closing },

@@ -128,6 +128,14 @@ export class MemoryTier {
     return undefined
   }
 
+  /** Takes this very entry away; false when it has gone already, or another stands in its place. */
+  drop(entry: StoredEntry): boolean {
+    const slot = this.#slots.peek(entry.key.lookup)
+    if (slot?.entry !== entry) return false
+    this.#delete(slot, "invalidated")
+    return true
+  }
+
   /** Live entries that depend on at least one of the relations. */
   countOf(relations: readonly RelationName[]): number {
     return this.#index.countOf(relations)

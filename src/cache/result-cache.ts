@@ -59,6 +59,8 @@ export type LeadRequest = {
 }
 
 export type RecallRequest = Pick<LeadRequest, "key" | "seat" | "relations" | "signal"> & {
+  /** Nothing older than this for the asker; Infinity = the TTL decides. */
+  readonly ageMsMax: number
   /** Longest wait for another instance's run. */
   readonly waitMsMax: number
 }
@@ -102,9 +104,9 @@ export class ResultCache {
 
   /** Asks the shared tier in a leader's name. Never rejects; the seat is left unsettled but for a hit. */
   async recall(shared: SharedTier, request: RecallRequest): Promise<RecallOutcome> {
-    const { key, seat, relations, signal, waitMsMax } = request
+    const { key, seat, relations, ageMsMax, signal, waitMsMax } = request
     const { nowMs, ttl } = this.#options
-    const ttlMs = jitteredTtlMs(ttl.ttlMs(relations), key.digest)
+    const ttlMs = Math.min(jitteredTtlMs(ttl.ttlMs(relations), key.digest), ageMsMax)
     const recall = await shared.recall({ key, ttlMs, waitMsMax, signal })
     if (recall.kind !== "hit") return recall
     const { result, ...times } = recall.recalled
@@ -134,6 +136,12 @@ export class ResultCache {
         this.#options.events?.skipped(reason)
       },
     })
+  }
+
+  /** For an entry that was found to be wrong: here and in the shared tier. The memory of other instances keeps theirs. */
+  drop(entry: StoredEntry): boolean {
+    this.shared?.drop(entry.key)
+    return this.memory.drop(entry)
   }
 
   close(): void {

@@ -5,6 +5,8 @@ import { relationMatchesGlob } from "./glob.ts"
 export type TtlClass = {
   readonly pattern: string
   readonly ttlMs: number
+  /** now() may be the start of a bucket of this length; 0 = never, undefined = whatever holds without a class. */
+  readonly timeBucketMs?: number | undefined
 }
 
 /** Expiry is spread over the last tenth of the TTL, so that entries filled together do not expire together. */
@@ -36,14 +38,26 @@ export class TtlClasses {
     const leastMs = this.ttlMs(relations)
     const deciding = relations.find((relation) => this.#ttlOf(relation) === leastMs)
     if (deciding === undefined) return undefined
-    return this.#classes.find(({ pattern }) => relationMatchesGlob(pattern, deciding))?.pattern
+    return this.#classOf(deciding)?.pattern
+  }
+
+  /** The least time bucket of all relations; `otherwiseMs` for those whose class names none. 0 means: now() stays what it is. */
+  timeBucketMs(relations: readonly RelationName[], otherwiseMs: number): number {
+    if (relations.length === 0) return otherwiseMs
+    const buckets = relations.map(
+      (relation) => this.#classOf(relation)?.timeBucketMs ?? otherwiseMs,
+    )
+    return Math.min(...buckets)
+  }
+
+  #classOf(relation: RelationName): TtlClass | undefined {
+    return this.#classes.find((item) => relationMatchesGlob(item.pattern, relation))
   }
 
   #ttlOf(relation: RelationName): number {
     const known = this.#memo.get(relation)
     if (known !== undefined) return known
-    const found = this.#classes.find((item) => relationMatchesGlob(item.pattern, relation))
-    const ttlMs = found?.ttlMs ?? this.#defaultTtlMs
+    const ttlMs = this.#classOf(relation)?.ttlMs ?? this.#defaultTtlMs
     if (this.#memo.size >= memoEntriesMax) this.#memo.clear()
     this.#memo.set(relation, ttlMs)
     return ttlMs

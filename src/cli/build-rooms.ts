@@ -15,6 +15,7 @@ import { EstimateMemo } from "../pipeline/estimate.ts"
 import type { InvalidationTarget } from "../pipeline/invalidate.ts"
 import { PlanMemo } from "../pipeline/plan-memo.ts"
 import type { Rooms } from "../pipeline/rooms.ts"
+import { Verifier } from "../pipeline/verify/verifier.ts"
 import { WantedRelations } from "../pipeline/wanted-relations.ts"
 import { catalogueInterest } from "../policy/catalogue-relations.ts"
 import { ClassGate } from "../pool/class-gate.ts"
@@ -112,7 +113,11 @@ export async function buildRooms(
   const ttl = new TtlClasses(
     [
       { pattern: "pg_catalog.*", ttlMs: cacheLimits.catalogTtlMs },
-      ...cacheLimits.ttlClasses.map(({ relations, ttlMs }) => ({ pattern: relations, ttlMs })),
+      ...cacheLimits.ttlClasses.map(({ relations, ttlMs, timeBucketMs }) => ({
+        pattern: relations,
+        ttlMs,
+        timeBucketMs,
+      })),
     ],
     cacheLimits.defaultTtlMs,
   )
@@ -178,7 +183,10 @@ export async function buildRooms(
     policyWatch: watch,
     close: async () => {
       policies.close()
-      for (const built of warehouses) built.rooms.catalog.close()
+      for (const { rooms } of warehouses) {
+        rooms.catalog.close()
+        rooms.verifier?.close()
+      }
       await Promise.all(warehouses.map(async ({ shadow }) => shadow?.close()))
       await Promise.all(
         warehouses.flatMap(({ rooms }) =>
@@ -308,6 +316,8 @@ function buildWarehouse(name: string, parts: BuildParts): BuiltWarehouse {
     estimates: new EstimateMemo(shared.nowMs),
     checkedSettings: new Map(),
     followerWaitMsMax: configuration.cache.followerWaitMsMax,
+    timeBucketMs: configuration.cache.timeBucketMs,
+    verifier: verifierOf(name, parts, () => rooms),
     wallMs: () => Date.now(),
   }
   return {
@@ -318,6 +328,27 @@ function buildWarehouse(name: string, parts: BuildParts): BuiltWarehouse {
     shadow,
     onInvalidated: () => warehouse.onInvalidated(),
   }
+}
+
+/** Runs a sample of one warehouse's hits again; none unless the configuration asks for it. */
+function verifierOf(
+  name: string,
+  { configuration, log }: BuildParts,
+  rooms: () => Rooms,
+): Verifier | undefined {
+  const { verify } = configuration.cache
+  if (verify.share === 0) return undefined
+  const own = log.child("verify")
+  return new Verifier({
+    limits: verify,
+    rooms,
+    events: {
+      mismatched: (mismatch) =>
+        own.error("a stored answer differs from the warehouse's", { ...mismatch }),
+      failed: (error) =>
+        own.info("a stored answer could not be compared", { warehouse: name, error }),
+    },
+  })
 }
 
 /** Standbys, each with an adapter and a pool of its own. */

@@ -103,6 +103,9 @@ function whenAllowed(explanation: Explanation): readonly (readonly [string, stri
     ["time-out", statementTimeoutMs === 0 ? "none" : `${statementTimeoutMs} ms`],
     ["cacheable", cacheable ? "yes" : `no: ${reason ?? "refused"}`],
     ["TTL class", `${ttlClass}, ${ttlMs} ms at most`],
+    ...(explanation.timeBucket === undefined
+      ? []
+      : [["time bucket", `now() is ${explanation.timeBucket}`] as const]),
     ["key", explanation.key ?? "none"],
     ["key scope", explanation.keyScope ?? "none"],
     ["route", explanation.route ?? "none"],

@@ -166,6 +166,11 @@ export function rolePolicies({ roles }: Configuration): readonly RolePolicy[] {
     onExceed: role.onExceed,
     statementTimeoutMs: role.statementTimeoutMs,
     mayCache: role.cache === "on",
+    caching: {
+      hints: role.cacheHints,
+      ageMsMax: role.cacheAgeMsMax === 0 ? undefined : role.cacheAgeMsMax,
+      timeBucketMs: role.timeBucketMs,
+    },
     mayWrite: role.write,
     guards: {
       workloadClass: role.class,

@@ -77,8 +77,8 @@ function whyOf(error: unknown): { readonly reason: string; readonly cause: strin
 const failureLogMs = 30_000
 
 function throttled(
-  log: (call: "find" | "put", error: unknown) => void,
-): (call: "find" | "put", error: unknown) => void {
+  log: (call: "find" | "put" | "remove", error: unknown) => void,
+): (call: "find" | "put" | "remove", error: unknown) => void {
   const loggedAtMs = new Map<string, number>()
   return (call, error) => {
     const nowMs = performance.now()

@@ -1,4 +1,5 @@
 import { checkIdentity } from "./check-identity.ts"
+import { checkTimeBuckets } from "./check-time-buckets.ts"
 import type { Configuration } from "./configuration.ts"
 import { nearestName } from "./nearest-name.ts"
 import type { KeyPath, Problem } from "./problems.ts"
@@ -121,5 +122,6 @@ export function checkConfiguration(configuration: Configuration): readonly Probl
   checkCertificates(configuration, report)
   checkSizes(configuration, report)
   checkRoles(configuration, report)
+  checkTimeBuckets(configuration, report)
   return problems
 }

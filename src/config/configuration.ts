@@ -71,10 +71,14 @@ type ParsedRole = ParsedConfiguration["roles"][string]
 
 /** Limits on statements; 0 = none, queueTimeoutMs: what the pool says. */
 export type RoleLimits = DeepReadonly<{
-  [Key in Exclude<keyof ParsedRole, "relations" | "write" | "explain" | "class">]-?: NonNullable<
-    ParsedRole[Key]
-  >
-}>
+  [Key in Exclude<
+    keyof ParsedRole,
+    "relations" | "write" | "explain" | "class" | "timeBucketMs"
+  >]-?: NonNullable<ParsedRole[Key]>
+}> & {
+  /** undefined = `cache.timeBucketMs`. */
+  readonly timeBucketMs: number | undefined
+}
 
 /** With the limits of its class where it says nothing itself. */
 export type RoleConfiguration = DeepReadonly<

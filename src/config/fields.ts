@@ -85,13 +85,20 @@ const count: QuantityField = {
 }
 
 function quantityField(field: QuantityField, initial: number, bounds: Bounds, text: string) {
+  return quantityWithout(field, bounds, { description: text, default: initial }).default(initial)
+}
+
+function quantityWithout(
+  field: QuantityField,
+  bounds: Bounds,
+  meta: { readonly description: string; readonly default?: number },
+) {
   const min = bounds.min ?? 0
   const max = bounds.max ?? field.boundsMax
   return z
     .unknown()
     .meta({
-      description: text,
-      default: initial,
+      ...meta,
       anyOf: [
         { type: "integer", minimum: min, maximum: max },
         { type: "string", pattern: field.pattern },
@@ -112,7 +119,11 @@ function quantityField(field: QuantityField, initial: number, bounds: Bounds, te
       }
       return read
     })
-    .default(initial)
+}
+
+/** A duration that may be left out. */
+export function optionalDurationMs(text: string, bounds: Bounds = {}) {
+  return quantityWithout(duration, bounds, { description: text }).optional()
 }
 
 /** A duration with a default; 0 ms is allowed unless `bounds.min` says otherwise. */
@@ -161,6 +172,27 @@ export function onOff(initial: "on" | "off", text: string) {
       if (value === "on" || value === true || value === "true") return "on"
       if (value === "off" || value === false || value === "false") return "off"
       context.addIssue({ code: "custom", message: "must be on or off" })
+      return z.NEVER
+    })
+    .default(initial)
+}
+
+/** A part of a whole: a number from 0 to 1 with a default, as YAML has it or as text from the environment. */
+export function share(initial: number, text: string) {
+  return z
+    .unknown()
+    .meta({
+      description: text,
+      default: initial,
+      anyOf: [
+        { type: "number", minimum: 0, maximum: 1 },
+        { type: "string", pattern: String.raw`^(0(\.\d+)?|1(\.0+)?)$` },
+      ],
+    })
+    .transform((value, context): number => {
+      const read = typeof value === "string" && value.trim() !== "" ? Number(value) : value
+      if (typeof read === "number" && read >= 0 && read <= 1) return read
+      context.addIssue({ code: "custom", message: "must be a number from 0 to 1, such as 0.001" })
       return z.NEVER
     })
     .default(initial)

@@ -1,5 +1,5 @@
 import { z } from "zod"
-import { byteCount, durationMs, integer, onOff } from "./fields.ts"
+import { byteCount, durationMs, integer, onOff, optionalDurationMs } from "./fields.ts"
 
 /**
  * Limits that a workload class or a role may set. What neither says is `limitDefaults`; none of the fields has a default of
@@ -15,8 +15,14 @@ export const limitDefaults = {
   costMax: 0,
   rowsEstimatedMax: 0,
   cache: "on",
+  cacheHints: "reduce",
+  cacheAgeMsMax: 0,
+  timeBucketMs: undefined,
   forbid: [],
 } as const
+
+/** From 1 s, or 0 (check-time-buckets.ts). */
+export const timeBucketBounds = { max: 86_400_000 }
 
 export const limits = {
   rowLimit: integer(limitDefaults.rowLimit, "Most rows of one result; 0 = no limit.", {
@@ -61,6 +67,20 @@ export const limits = {
   cache: onOff(limitDefaults.cache, "off: these statements never use the cache.")
     .unwrap()
     .optional(),
+  cacheHints: z.enum(["reduce", "any"]).optional().meta({
+    description:
+      "What comments in statements may ask: reduce (the default): less caching only; any: also more, and a time bucket.",
+  }),
+  cacheAgeMsMax: durationMs(
+    limitDefaults.cacheAgeMsMax,
+    "No stored answer older than this; 0 = its TTL decides.",
+  )
+    .unwrap()
+    .optional(),
+  timeBucketMs: optionalDurationMs(
+    "Time bucket for relations whose TTL class names none; default: cache.timeBucketMs.",
+    timeBucketBounds,
+  ),
   forbid: z
     .array(z.enum(["cross_join", "select_star", "recursive", "no_limit"]))
     .optional()

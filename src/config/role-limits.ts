@@ -32,6 +32,9 @@ function limitsOf(role: Said, shared: Said): RoleLimits {
     rowsEstimatedMax:
       role.rowsEstimatedMax ?? shared.rowsEstimatedMax ?? limitDefaults.rowsEstimatedMax,
     cache: role.cache ?? shared.cache ?? limitDefaults.cache,
+    cacheHints: role.cacheHints ?? shared.cacheHints ?? limitDefaults.cacheHints,
+    cacheAgeMsMax: role.cacheAgeMsMax ?? shared.cacheAgeMsMax ?? limitDefaults.cacheAgeMsMax,
+    timeBucketMs: role.timeBucketMs ?? shared.timeBucketMs ?? limitDefaults.timeBucketMs,
     forbid: role.forbid ?? shared.forbid ?? limitDefaults.forbid,
   }
 }

@@ -1,6 +1,14 @@
 import { z } from "zod"
-import { byteCount, durationMs, durationMsMax, flag, integer } from "./fields.ts"
-import { limits, workloadClass } from "./limits-schema.ts"
+import {
+  byteCount,
+  durationMs,
+  durationMsMax,
+  flag,
+  integer,
+  optionalDurationMs,
+  share,
+} from "./fields.ts"
+import { limits, timeBucketBounds, workloadClass } from "./limits-schema.ts"
 import { listen } from "./listen-schema.ts"
 import { identity, user } from "./login-schema.ts"
 import { policiesSchema } from "./policies-schema.ts"
@@ -74,6 +82,19 @@ const role = z.strictObject({
 
 /** An IPv4 or IPv6 network in CIDR form; the addresses themselves are checked in check.ts. */
 
+const cacheVerify = z
+  .strictObject({
+    share: share(0, "Part of all hits whose statement is run again and compared; 0 = none."),
+    concurrencyMax: integer(1, "Such runs at once.", { min: 1, max: 16 }),
+    runsPerMinuteMax: integer(60, "Such runs a minute.", { min: 1, max: 100_000 }),
+    rowsMax: integer(10_000, "Larger results are not compared.", { min: 1, max: 10_000_000 }),
+    bytesMax: byteCount(mebibyte, "Larger results are not compared.", { min: 1024 }),
+    timeoutMs: durationMs(30_000, "Longest such run.", { min: 100 }),
+    dropMismatches: flag(true, "A result that differs from the warehouse's is dropped."),
+  })
+  .prefault({})
+  .meta({ description: "Runs a sample of hits again and counts those that differ." })
+
 const cache = z
   .strictObject({
     enabled: flag(true, "false: every statement goes to the warehouse."),
@@ -90,6 +111,10 @@ const cache = z
             3_600_000,
             "Life of a result that reads such a relation; 0 = not kept.",
           ),
+          timeBucketMs: optionalDurationMs(
+            "now() may be the start of a bucket of this length; default: the role's, or cache.timeBucketMs.",
+            timeBucketBounds,
+          ),
         }),
       )
       .max(1_000, "has more than 1000 classes")
@@ -98,6 +123,12 @@ const cache = z
         description: "First match wins for a relation; a result lives as long as its shortest.",
       }),
     catalogTtlMs: durationMs(30_000, "Life of answers from the system catalogues."),
+    timeBucketMs: durationMs(
+      0,
+      "now() and its kin become the start of a bucket of this length, 1 s to 1 d, so that the answer can be kept; 0 = never.",
+      timeBucketBounds,
+    ),
+    verify: cacheVerify,
     shared: sharedSchema,
   })
   .prefault({})

@@ -62,6 +62,7 @@ export type ErrorReason =
   | "catalogue_unavailable"
   | "catalogue_answer_too_large"
   // running
+  | "not_in_cache"
   | "statement_timeout"
   | "cancelled"
   | "queue_full"

@@ -64,6 +64,10 @@ export type StatementReport = {
   /** The token vector that the key was made with, for people. */
   readonly tokens: string | undefined
   readonly relations: readonly string[]
+  /** The instant that stood for now(): `2026-11-21 10:40:00+00`. */
+  readonly timeBucket?: string | undefined
+  /** What the session or the statement's comments asked of the cache, as far as it was granted. */
+  readonly hint?: string | undefined
   /** The endpoint that answered, or undefined for a hit or a local answer. */
   readonly endpoint: string | undefined
   /** `encodeMs` is added when the last row was handed to the client. */

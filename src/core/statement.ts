@@ -1,3 +1,4 @@
+import type { CacheHints } from "./cache-hints.ts"
 import type { RelationRef } from "./relation.ts"
 
 /** A parse tree as libpg-query gives it; only sql/, policy/ and engine dialects look inside. */
@@ -222,6 +223,10 @@ export type Statement = {
   readonly ast: Ast
   /** SHA-256 (hex) of the canonical form: the AST without locations. Equal digests mean equal questions. */
   readonly canonical: string
+  /** What its comments ask of the cache; no part of `canonical`. */
+  readonly hints?: CacheHints
+  /** Where the text is the client's own but for some places: a position in it as one of the client's slice, or undefined. */
+  readonly sourcePosition?: (position: number) => number | undefined
   /** The text is the gateway's own, made from the client's: positions in it mean nothing to the client. */
   readonly isRewritten?: true
 }

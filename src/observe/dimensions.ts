@@ -114,6 +114,7 @@ export const errorReasons = valuesOf<ErrorReason>({
   catalogue_mixed: true,
   catalogue_unavailable: true,
   catalogue_answer_too_large: true,
+  not_in_cache: true,
   statement_timeout: true,
   cancelled: true,
   queue_full: true,

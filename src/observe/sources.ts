@@ -123,6 +123,11 @@ export const sourceTable = {
     help: "Cacheable results that were not kept, by reason.",
     labels: ["reason"],
   },
+  cache_verify_total: {
+    type: "counter",
+    help: "Hits run again and compared, by result (match, mismatch, skipped, failed).",
+    labels: ["warehouse", "result"],
+  },
   warehouse_seconds_saved_total: {
     type: "counter",
     help: "Warehouse time that served hits would have cost.",

@@ -3,8 +3,10 @@ import type { LeadRequest } from "../cache/result-cache.ts"
 import type { LeaderSeat } from "../cache/single-flight.ts"
 import type { StoredEntry } from "../cache/stored-entry.ts"
 import type { TokenVector } from "../cache/token-store.ts"
+import type { CatalogSnapshot } from "../core/catalog.ts"
 import { GatewayError, unreachable } from "../core/errors.ts"
 import type { BypassReason } from "../core/observation.ts"
+import type { Remark } from "../core/remark.ts"
 import type { RowStream } from "../core/result.ts"
 import { SqlState } from "../core/sql-state.ts"
 import type { Statement } from "../core/statement.ts"
@@ -22,6 +24,8 @@ import { ReportDraft } from "./report.ts"
 import type { Rooms } from "./rooms.ts"
 import { deadlineOf, runOnWarehouse, timedOut, type WarehouseRows } from "./run.ts"
 import { runOnCatalogue } from "./run-on-catalogue.ts"
+import { boundToBucket, bucketRemark, readsClock } from "./time-bucket.ts"
+import { notInCache, timeBucketMsOf, type Wish, wishOf } from "./wish.ts"
 import { withClaims } from "./with-claims.ts"
 
 /** A client's text as statements: parsed once for each distinct text. A promise only for texts that are parsed off the event loop. */
@@ -38,6 +42,13 @@ type Course = {
   readonly plan: Plan
   readonly rooms: Rooms
   readonly draft: ReportDraft
+  readonly wish: Wish
+  /** False for a statement that is bound to an instant for its transaction's sake only. */
+  readonly isShared: boolean
+  /** What the warehouse is asked by the plan, as a digest; without the instant of a time bucket, which passes. */
+  readonly canonical: string
+  /** Told with the answer. */
+  readonly remarks: readonly Remark[]
 }
 
 /**
@@ -70,16 +81,52 @@ export function answer(question: Question, rooms: Rooms): Answer | Promise<Answe
   }
   if (isUnbound(question, plan)) throw undefinedParameter(question.statement)
 
-  const course = { question, plan, rooms, draft }
+  const wish = wishOf(question, plan.verdict.policy)
+  const { remarks } = wish
+  const { canonical } = plan.asked
+  const asked: Course = { question, plan, rooms, draft, wish, canonical, remarks, isShared: true }
+  const course = courseOf(asked, snapshot)
   const decision = cacheDecision(course)
   if (decision.kind === "bypass") return bypass(course, decision.reason)
   draft.keyed(decision.key, decision.vector)
 
-  if (question.caching !== "refresh") {
+  if (course.wish.use !== "refresh") {
     const hit = rooms.cache.lookup(decision.key)
-    if (hit !== undefined) return serve(course, hit, "hit_l1")
+    if (hit !== undefined && isYoungEnough(hit, course)) {
+      if (rooms.verifier?.isDue() === true) sample(course, hit, decision)
+      return serve(course, hit, "hit_l1")
+    }
   }
   return miss(course, decision)
+}
+
+/** With the start of a time bucket in place of now(), where that is allowed. */
+function courseOf(course: Course, snapshot: CatalogSnapshot): Course {
+  const { question, plan, rooms, draft, wish, remarks } = course
+  draft.hint = wish.text
+  if (!readsClock(plan)) return course
+  const bucketMs = wish.use === "off" ? 0 : timeBucketMsOf(plan, wish)
+  const bound = boundToBucket({ question, bucketMs }, snapshot, rooms)
+  if (bound === undefined) return course
+  draft.timeBucket = bound.instant
+  return {
+    ...course,
+    question: bound.question,
+    plan: bound.plan,
+    isShared: bucketMs > 0,
+    remarks: [...remarks, bucketRemark(bound.instant)],
+  }
+}
+
+/** `sluice.cache = only`: no warehouse is asked. The shadow of a catalogue is none. */
+function mayNotAsk({ wish, plan }: Course): boolean {
+  return wish.use === "only" && plan.place.kind !== "catalogue"
+}
+
+/** Never older than the reader asked for, however long the entry may live for others. */
+function isYoungEnough(entry: StoredEntry, { wish, rooms }: Course): boolean {
+  const { ageMsMax } = wish
+  return ageMsMax === Number.POSITIVE_INFINITY || rooms.nowMs() - entry.createdAtMs < ageMsMax
 }
 
 /** Until the catalogue says what names mean, neither can policy be proven to hold nor the cache be asked. */
@@ -120,10 +167,11 @@ type Keyed = {
 type CacheDecision = Keyed | { readonly kind: "bypass"; readonly reason: BypassReason }
 
 /** The token vector is captured here: before the look-up, and before an endpoint is chosen. */
-function cacheDecision({ question, plan, rooms }: Course): CacheDecision {
+function cacheDecision({ question, plan, rooms, wish, isShared }: Course): CacheDecision {
   if (plan.cacheability.kind === "bypass") return plan.cacheability
   if (question.statement.isRewritten === true) return { kind: "bypass", reason: "session_function" }
-  if (question.caching === "off") return { kind: "bypass", reason: "requested_off" }
+  if (!isShared) return { kind: "bypass", reason: "time_function" }
+  if (wish.use === "off") return { kind: "bypass", reason: "requested_off" }
   if (question.transaction?.needsSnapshot === true)
     return { kind: "bypass", reason: "transaction_isolation" }
   // DuckDB keeps one snapshot for a whole transaction: what such a transaction reads may be older than the tokens say.
@@ -149,18 +197,25 @@ function dateOf(question: Question, rooms: Rooms): string | undefined {
 }
 
 function serve(
-  { plan, rooms, draft }: Course,
+  { rooms, draft, remarks, canonical }: Course,
   entry: StoredEntry,
   outcome: "hit_l1" | "hit_l2" | "coalesced",
 ): Answer {
   const ageMs = rooms.nowMs() - entry.createdAtMs
   const report = draft.finish(outcome, undefined, ageMs)
-  return { kind: "stored", result: entry.result, report, canonical: plan.asked.canonical }
+  return { kind: "stored", result: entry.result, report, remarks, canonical }
+}
+
+/** Run again later, beside the way, and compared. */
+function sample({ question, plan, rooms }: Course, entry: StoredEntry, keyed: Keyed): void {
+  const { vector, date } = keyed
+  rooms.verifier?.offer({ question, plan, entry, vector, date })
 }
 
 /** Nothing is looked up, nothing is stored. */
 async function bypass(course: Course, reason: BypassReason | undefined): Promise<Answer> {
   const { question, plan, rooms } = course
+  if (mayNotAsk(course)) throw notInCache(reason)
   if (plan.place.kind === "catalogue") return answerFromCatalogue(course, plan.place, reason)
   // Taken before an endpoint is chosen, as for a read that is stored: an answer past the cache is no older either.
   const fences = rooms.tokens.isUsable() ? rooms.tokens.vector(plan.relations).fences : undefined
@@ -171,13 +226,14 @@ async function bypass(course: Course, reason: BypassReason | undefined): Promise
 
 /** The engine has no pg_catalog: a shadow of its schema answers, by the same verdict and limits. */
 async function answerFromCatalogue(
-  { question, plan, rooms, draft }: Course,
+  { question, plan, rooms, draft, remarks: told, canonical }: Course,
   place: Extract<Place, { kind: "catalogue" }>,
   reason: BypassReason | undefined,
 ): Promise<Answer> {
   const { rows, remarks } = await runOnCatalogue(question, plan, place, rooms)
+  remarks.unshift(...told)
   const report = draft.finish("bypass", reason, undefined)
-  return { kind: "rows", rows, report, remarks, canonical: plan.asked.canonical }
+  return { kind: "rows", rows, report, remarks, canonical }
 }
 
 /** One run for all who ask the same at once. */
@@ -189,6 +245,8 @@ async function miss(course: Course, keyed: Keyed): Promise<Answer> {
   const outcome = await seat.wait(question.abort.signal, waitMs)
   switch (outcome.kind) {
     case "stored":
+      // The run waited for may have begun before the age that this reader accepts.
+      if (!isYoungEnough(outcome.entry, course)) return bypass(course, undefined)
       return serve(course, outcome.entry, "coalesced")
     case "leader":
       return lead(course, keyed, outcome.seat)
@@ -212,17 +270,17 @@ function waitOf({ question, plan, rooms }: Course): {
 
 /** What other instances have, or are about to have; else the leader runs. */
 async function lead(course: Course, keyed: Keyed, seat: LeaderSeat): Promise<Answer> {
-  const { question, plan, rooms } = course
+  const { question, plan, rooms, wish } = course
   const shared = rooms.sharesAnswers ? rooms.cache.shared : undefined
   if (shared === undefined) return fill(course, keyed, { seat, flight: undefined })
   const { key } = keyed
-  if (question.caching === "refresh")
-    return fill(course, keyed, { seat, flight: shared.unclaimed(key) })
+  if (wish.use === "refresh") return fill(course, keyed, { seat, flight: shared.unclaimed(key) })
   const { waitMs, isTimedOut } = waitOf(course)
   const outcome = await rooms.cache.recall(shared, {
     key,
     seat,
     relations: plan.relations,
+    ageMsMax: wish.ageMsMax,
     signal: question.abort.signal,
     waitMsMax: waitMs,
   })
@@ -244,6 +302,11 @@ async function fill(
   duties: Pick<LeadRequest, "seat" | "flight">,
 ): Promise<Answer> {
   const { question, plan, rooms } = course
+  if (mayNotAsk(course)) {
+    duties.seat.abandon()
+    duties.flight?.leave("cancelled")
+    throw notInCache(undefined)
+  }
   const { key, vector, capturedAtMs, date } = keyed
   let run: WarehouseRows | undefined
   const rows = await rooms.cache.lead({
@@ -264,7 +327,7 @@ async function fill(
 }
 
 function flowing(
-  { plan, draft }: Course,
+  { draft, remarks: told, canonical }: Course,
   started: {
     readonly rows: RowStream
     readonly run: WarehouseRows | undefined
@@ -274,6 +337,6 @@ function flowing(
   const { rows, run, reason } = started
   draft.ran(run)
   const report = draft.finish(reason === undefined ? "miss" : "bypass", reason, undefined)
-  const remarks = run?.remarks ?? []
-  return { kind: "rows", rows, report, remarks, canonical: plan.asked.canonical }
+  run?.remarks.unshift(...told)
+  return { kind: "rows", rows, report, remarks: run?.remarks ?? told, canonical }
 }

@@ -121,7 +121,14 @@ JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = ${quoteLiteral(schema)} AND c.relname = ${quoteLiteral(relation)} AND a.attnum > 0 AND NOT a.attisdropped`
   const statement = onlyOne(await statementsOf(text, rooms))
   const asked = await answer(
-    { ...question, statement, parameters: noParameters, resultFormats: [] },
+    {
+      ...question,
+      // Which columns there are is the gateway's own question, also for a reader who wants stored rows only.
+      caching: question.caching === "only" ? "on" : question.caching,
+      statement,
+      parameters: noParameters,
+      resultFormats: [],
+    },
     rooms,
   )
   if (asked.kind === "stored") return columnsIn(asked.result.batches[0]?.bytes)

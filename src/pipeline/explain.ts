@@ -1,5 +1,6 @@
 import { hash } from "node:crypto"
 import { expand } from "../catalog/expand.ts"
+import type { CatalogSnapshot } from "../core/catalog.ts"
 import { type ErrorReason, GatewayError } from "../core/errors.ts"
 import type { Identity } from "../core/identity.ts"
 import type { BypassReason } from "../core/observation.ts"
@@ -12,6 +13,8 @@ import type { Plan } from "./plan-memo.ts"
 import type { Question } from "./question.ts"
 import type { Rooms } from "./rooms.ts"
 import { sqlToRun } from "./run.ts"
+import { boundToBucket, readsClock, type TimeBound } from "./time-bucket.ts"
+import { timeBucketMsOf, wishOf } from "./wish.ts"
 import { withClaims } from "./with-claims.ts"
 
 /** What the gateway would do with a statement, told without running it. */
@@ -53,6 +56,8 @@ export type Explanation = {
    * with equal scopes and equal SQL share an answer.
    */
   readonly keyScope: string | undefined
+  /** The start of the time bucket that would stand for now(). */
+  readonly timeBucket: string | undefined
   /** The endpoint that would answer a miss, or the shadow catalogue; undefined for what no warehouse is asked. */
   readonly route: string | undefined
   /** The text that the warehouse would get; undefined for a refused statement. */
@@ -64,13 +69,17 @@ export type Explanation = {
  * a GatewayError when the catalogue cannot be read.
  */
 export async function explain(question: Question, rooms: Rooms): Promise<Explanation> {
-  const snapshot = rooms.catalog.current() ?? (await rooms.catalog.refreshNow())
-  const { statement } = question
-  let plan = planFor(statement, question, snapshot, rooms)
-  if (needsNewCatalog(plan, rooms))
-    plan = planFor(statement, question, await rooms.catalog.refreshNow(), rooms)
-  const known = await withClaims(question, plan, rooms)
+  let snapshot = rooms.catalog.current() ?? (await rooms.catalog.refreshNow())
+  let asked = planFor(question.statement, question, snapshot, rooms)
+  if (needsNewCatalog(asked, rooms)) {
+    snapshot = await rooms.catalog.refreshNow()
+    asked = planFor(question.statement, question, snapshot, rooms)
+  }
+  const known = await withClaims(question, asked, rooms)
   if (known !== undefined) return explain(known, rooms)
+  const bound = bucketOf(question, asked, snapshot, rooms)
+  const plan = bound?.plan ?? asked
+  const { statement } = bound?.question ?? question
   const { verdict, cacheability } = plan
   const isAllowed = verdict.kind === "allowed"
   const isCacheable = isAllowed && cacheability.kind === "cacheable"
@@ -95,10 +104,22 @@ export async function explain(question: Question, rooms: Rooms): Promise<Explana
     ttlMs: plan.ttlMs,
     ttlClass: rooms.ttl.decidingPattern(plan.relations) ?? "default",
     keyScope: isCacheable ? scopeDigest(question, plan, rooms) : undefined,
+    timeBucket: bound?.instant,
     route: isAllowed && plan.traits !== undefined ? routeOf(plan, rooms) : undefined,
     key: isCacheable ? hash("sha256", base.material) : undefined,
     sql: isAllowed && plan.traits !== undefined ? await sqlToRun(question, plan, rooms) : undefined,
   }
+}
+
+function bucketOf(
+  question: Question,
+  plan: Plan,
+  snapshot: CatalogSnapshot,
+  rooms: Rooms,
+): TimeBound | undefined {
+  if (plan.verdict.kind !== "allowed" || !readsClock(plan)) return undefined
+  const bucketMs = timeBucketMsOf(plan, wishOf(question, plan.verdict.policy))
+  return boundToBucket({ question, bucketMs }, snapshot, rooms)
 }
 
 function refusalOf(verdict: Extract<Verdict, { kind: "refused" }>): Explanation["refusal"] {

@@ -82,6 +82,8 @@ export type Plan = {
   /** Digest of what the statement's names mean by the catalogue. */
   readonly resolution: string
   readonly ttlMs: number
+  /** Length of the bucket whose start may stand for now() in this statement; 0 = none. */
+  readonly timeBucketMs: number
   /** Key bases by date bucket; one without a date for most statements. */
   readonly bases: Map<string, KeyBase>
   /** What the warehouse is asked: the client's statement, or what policies made of it. */

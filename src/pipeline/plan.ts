@@ -125,6 +125,7 @@ function makePlan(
       relations: [],
       resolution: "",
       ttlMs: 0,
+      timeBucketMs: 0,
       bases: new Map(),
       asked: askedUnchanged(statement),
       emitted: undefined,
@@ -180,6 +181,10 @@ function makePlan(
     relations,
     resolution: resolutionOf(sent.named.resolved, behind, snapshot),
     ttlMs,
+    timeBucketMs: rooms.ttl.timeBucketMs(
+      relations,
+      effective.caching.timeBucketMs ?? rooms.timeBucketMs,
+    ),
     bases: new Map(),
     asked:
       governed.governed === undefined

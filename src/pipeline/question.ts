@@ -1,3 +1,4 @@
+import type { CacheUse } from "../core/cache-hints.ts"
 import type { Identity } from "../core/identity.ts"
 import type { StatementReport } from "../core/observation.ts"
 import type { FormatCode, Parameters, Protocol } from "../core/parameters.ts"
@@ -20,8 +21,8 @@ export type Question = {
   /** The database name of the login, for the engine that has to be told. */
   readonly database: string
   readonly settings: SettingsView
-  /** `sluice.cache` of the session: a client may only reduce caching. `refresh` runs on the warehouse and stores the result. */
-  readonly caching: "on" | "off" | "refresh"
+  /** `sluice.cache` of the session: a client may only reduce caching. The statement's own hints come on top (wish.ts). */
+  readonly caching: CacheUse
   /** The session's own statement_timeout; 0 = none. The role's limit holds as well. */
   readonly statementTimeoutMs: number
   /** Undefined outside an explicit transaction. */
@@ -37,6 +38,7 @@ export type Answer =
       readonly report: StatementReport
       /** What the warehouse was asked, as a digest: the canonical form after policy. */
       readonly canonical: string
+      readonly remarks: readonly Remark[]
     }
   | {
       readonly kind: "rows"

@@ -31,6 +31,8 @@ export class ReportDraft implements StatementReport {
   ageMs: number | undefined = undefined
   relations: readonly RelationName[] = []
   endpoint: string | undefined = undefined
+  timeBucket: string | undefined = undefined
+  hint: string | undefined = undefined
   readonly #startMs = performance.now()
   #judgedMs = 0
   #key: CacheKey | undefined

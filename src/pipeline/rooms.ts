@@ -10,6 +10,7 @@ import type { ClaimSource } from "./claim-source.ts"
 import type { DescriptionMemo } from "./description-memo.ts"
 import type { EstimateMemo } from "./estimate.ts"
 import type { PlanMemo } from "./plan-memo.ts"
+import type { Sampler } from "./verify/sampler.ts"
 import type { WantedRelations } from "./wanted-relations.ts"
 
 /** What the engine reports at login: ParameterStatus names and values, and the text of version(). */
@@ -54,6 +55,10 @@ export type Rooms = {
   /** Canonical values of settings that the engine checks, by name and value as written. */
   readonly checkedSettings: Map<string, string>
   readonly followerWaitMsMax: number
+  /** Time bucket where neither a TTL class nor a role names one; 0 = none. */
+  readonly timeBucketMs: number
+  /** Runs a sample of hits again; undefined = none. */
+  readonly verifier: Sampler | undefined
   /** Monotonic milliseconds: the clock of entries. */
   readonly nowMs: () => number
   /** Milliseconds since 1970: the clock of dates. */

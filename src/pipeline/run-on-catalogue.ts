@@ -18,7 +18,7 @@ export async function runOnCatalogue(
   plan: Plan,
   place: CataloguePlace,
   rooms: Rooms,
-): Promise<{ readonly rows: RowStream; readonly remarks: readonly Remark[] }> {
+): Promise<{ readonly rows: RowStream; readonly remarks: Remark[] }> {
   const emitted = emittedOf(plan)
   const rows = await asked(question, plan, { place, rooms, emitted }, (shadowQuestion) =>
     shadowOf(rooms).run(shadowQuestion),

@@ -24,6 +24,8 @@ export type RunOptions = {
   readonly signal: AbortSignal
   /** What a server must have replayed to answer (TokenVector.fences); undefined = only the primary may. */
   readonly fences: readonly string[] | undefined
+  /** No client waits for it: it takes no place of the role's workload class. */
+  readonly isBackground?: boolean
 }
 
 /**
@@ -34,14 +36,17 @@ export async function runOnWarehouse(
   question: Question,
   plan: Plan,
   rooms: Rooms,
-  { signal, fences }: RunOptions,
+  runOptions: RunOptions,
 ): Promise<WarehouseRows> {
   const emitted = emittedOf(plan)
   const timeoutMs = deadlineOf(question, plan)
-  const deadline = new Deadline(timeoutMs, signal)
+  const deadline = new Deadline(timeoutMs, runOptions.signal)
   try {
     const queuedMs = performance.now()
-    const leased = await leaseFor(question, plan, rooms, { signal: deadline.signal, fences })
+    const leased = await leaseFor(question, plan, rooms, {
+      ...runOptions,
+      signal: deadline.signal,
+    })
     const leasedMs = performance.now()
     let sent = emitted
     try {
@@ -169,10 +174,10 @@ function leaseFor(
   question: Question,
   plan: Plan,
   rooms: Rooms,
-  { signal, fences }: RunOptions,
+  { signal, fences, isBackground }: RunOptions,
 ): Promise<Leased> {
   const { transaction } = question
-  const options = routeOptions(plan, signal)
+  const options = isBackground === true ? { signal } : routeOptions(plan, signal)
   const lease = () =>
     fences === undefined || !mayAskReplica(plan)
       ? rooms.router.lease(options)
@@ -293,7 +298,10 @@ function clientPosition(
   if (!emitted.keepsPositions || statement.isRewritten === true) return undefined
   if (position > asked.statement.text.length + 1) return undefined
   const own = asked.governed === undefined ? position : asked.governed.clientPosition(position)
-  return own === undefined ? undefined : own + statement.offset
+  if (own === undefined || statement.sourcePosition === undefined)
+    return own === undefined ? undefined : own + statement.offset
+  const source = statement.sourcePosition(own)
+  return source === undefined ? undefined : source + statement.offset
 }
 
 /** The statement's own signal: aborted by the client's, or when its time is up. */
@@ -345,7 +353,8 @@ type Held = {
 
 /** Rows from the warehouse with what must be given back after them. */
 export class WarehouseRows implements RowStream {
-  readonly remarks: readonly Remark[]
+  /** Filled until the rows have ended. */
+  readonly remarks: Remark[]
   readonly endpoint: string
   readonly queueMs: number
   readonly warehouseMs: number

@@ -10,6 +10,10 @@ export class TransactionScope {
   readonly isolation: IsolationLevel | undefined
   /** True once a statement asked for data: the isolation level cannot change any more (PostgreSQL manual, SET TRANSACTION). */
   hasQueried = false
+  /** The instant that stands for now() in this transaction, once a statement was bound to it. */
+  boundTimeMs: number | undefined
+  /** True once a statement has read the warehouse's own clock: no other may be bound to a bucket after it. */
+  hasReadClock = false
   #leased: Leased | undefined
   #savepoints: string[] = []
 

@@ -3,7 +3,7 @@ import type { Identity } from "../core/identity.ts"
 import type { GuestRules } from "./guest-rules.ts"
 import { RelationPatterns } from "./pattern.ts"
 import type { ReaderRules, RelationPolicies, RequiredFilter } from "./relation-policy.ts"
-import type { Guards, RolePolicy } from "./rules.ts"
+import type { Guards, RoleCaching, RolePolicy } from "./rules.ts"
 
 /** The limits in force for one set of roles, and who may read what: what judge() needs, computed once per set. */
 export type EffectivePolicy = {
@@ -17,6 +17,7 @@ export type EffectivePolicy = {
   /** Columns that every reading of some relations must restrict. */
   readonly requiredFilters: readonly RequiredFilter[]
   readonly mayCache: boolean
+  readonly caching: RoleCaching
   /** Some role may write, and nothing limits what it reads: a writer's reads flow past limits and guards. */
   readonly mayWrite: boolean
   /**
@@ -127,6 +128,7 @@ export class Policy {
       rules,
       mayWrite: isUnlimited && roles.some((role) => role.mayWrite),
       mayCache: roles.length > 0 && roles.every((role) => role.mayCache),
+      caching: strictest(roles.map(({ caching }) => caching ?? noRoleCaching)),
       scope: hash("sha256", JSON.stringify(rowsShown)) as PolicyScope,
       visibility: hash("sha256", JSON.stringify([distinct(allowed), distinct(denied)])),
     }
@@ -145,6 +147,26 @@ const noGuards: Guards = {
 
 function limitsReads({ resultBytesMax, costMax, rowsEstimatedMax, forbid }: Guards): boolean {
   return (resultBytesMax ?? costMax ?? rowsEstimatedMax) !== undefined || forbid.length > 0
+}
+
+const noRoleCaching: RoleCaching = {
+  hints: "reduce",
+  ageMsMax: undefined,
+  timeBucketMs: undefined,
+}
+
+/** Whoever has several roles gets the youngest answers and the shortest bucket that one of them asks for. */
+function strictest(all: readonly RoleCaching[]): RoleCaching {
+  return {
+    hints: all.length > 0 && all.every(({ hints }) => hints === "any") ? "any" : "reduce",
+    ageMsMax: least(all.map(({ ageMsMax }) => ageMsMax)),
+    timeBucketMs: least(all.map(({ timeBucketMs }) => timeBucketMs)),
+  }
+}
+
+function least(values: readonly (number | undefined)[]): number | undefined {
+  const given = values.filter((value) => value !== undefined)
+  return given.length === 0 ? undefined : Math.min(...given)
 }
 
 function distinct(patterns: readonly string[]): readonly string[] {

@@ -9,6 +9,8 @@ export type RolePolicy = {
   /** From the statement's arrival to its last row; 0 = none. */
   readonly statementTimeoutMs: number
   readonly mayCache: boolean
+  /** Undefined: hints may only reduce caching, and TTL classes decide the rest. */
+  readonly caching?: RoleCaching
   /** May change data and definitions of the relations it is granted, on a connection of the session's own. */
   readonly mayWrite: boolean
   /** Undefined: nothing of the kind is limited. */
@@ -32,6 +34,16 @@ export type Guards = {
   readonly forbid: readonly Construct[]
   /** EXPLAIN of statements that row or column policies change. */
   readonly explain: "none" | "coarse" | "full"
+}
+
+/** What a role may ask of the cache, and what it may be given from it. */
+export type RoleCaching = {
+  /** `any`: comments in statements may also turn caching on again and choose a time bucket. */
+  readonly hints: "reduce" | "any"
+  /** No stored answer older than this; undefined = as old as its TTL. */
+  readonly ageMsMax: number | undefined
+  /** Time bucket for relations whose TTL class names none; undefined = the configuration's. */
+  readonly timeBucketMs: number | undefined
 }
 
 /** Patterns over `schema.name`: exact, `schema.*` or `*`. Deny wins over allow; what nothing allows is denied. */

@@ -59,6 +59,8 @@ export type PoolStats = {
   readonly leased: number
   readonly connecting: number
   readonly waiters: number
+  /** Idle ones, and those that may still be opened. */
+  readonly free: number
   /** False while nothing is connected and the last attempt failed. */
   readonly up: boolean
 }
@@ -145,6 +147,7 @@ export class Pool {
       leased,
       connecting: this.#connecting,
       waiters: this.#waiters.size,
+      free: idle + this.#openable,
       up: !this.#isDown,
     }
   }

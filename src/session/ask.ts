@@ -1,4 +1,3 @@
-import type { Remark } from "../core/remark.ts"
 import { answer } from "../pipeline/answer.ts"
 import { boundStatement } from "../pipeline/bind-session.ts"
 import type { Answer, Question } from "../pipeline/question.ts"
@@ -7,8 +6,6 @@ import type { Judged } from "./judged.ts"
 import type { RunOutcome, RunRequest } from "./run-outcome.ts"
 import type { SessionState } from "./session-state.ts"
 import { sessionValues } from "./session-values.ts"
-
-const noRemarks: readonly Remark[] = []
 
 /**
  * The question that a statement of this session is, as the spine takes it. Refused when the session's token has expired:
@@ -57,6 +54,6 @@ function answerOutcome(
   state.lastReport = ready.report
   const judged = { question, policy, canonical: ready.canonical }
   return ready.kind === "stored"
-    ? { result: ready.result, report: ready.report, remarks: noRemarks, judged }
+    ? { result: ready.result, report: ready.report, remarks: ready.remarks, judged }
     : { result: ready.rows, report: ready.report, remarks: ready.remarks, judged }
 }

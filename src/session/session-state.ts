@@ -1,3 +1,4 @@
+import type { CacheUse } from "../core/cache-hints.ts"
 import type { StatementReport } from "../core/observation.ts"
 import { AbortScope } from "../pipeline/abort-scope.ts"
 import { mayWrite } from "../pipeline/direct.ts"
@@ -115,9 +116,9 @@ export class SessionState {
     return text === "0" ? 0 : durationMs(name, text)
   }
 
-  get caching(): "on" | "off" | "refresh" {
+  get caching(): CacheUse {
     const value = this.settings.values.get("sluice.cache")
-    return value === "off" || value === "refresh" ? value : "on"
+    return value === "off" || value === "refresh" || value === "only" ? value : "on"
   }
 }
 

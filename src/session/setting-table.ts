@@ -164,7 +164,7 @@ const rules: readonly SettingRule[] = [
     isolationValue("default_transaction_isolation", value),
   ),
   rule("sluice.cache", "local", "on", (value) =>
-    enumValue("sluice.cache", value, ["on", "off", "refresh"]),
+    enumValue("sluice.cache", value, ["on", "off", "refresh", "only"]),
   ),
 ]
 

@@ -29,7 +29,8 @@ export function bindSession(statement: Statement, values: SessionValues): Statem
   if (ast === statement.ast) return statement
   const [bound, ...more] = parseText(emitTree(ast as Ast).text)
   if (bound === undefined || more.length > 0) throw unsupported("this statement")
-  return { ...bound, isRewritten: true }
+  const { hints } = statement
+  return { ...bound, isRewritten: true, ...(hints === undefined ? {} : { hints }) }
 }
 
 /** Rows of the catalogue name the warehouse's own database: there current_database() must be its name, too. */

@@ -1,3 +1,4 @@
+import type { CacheHints } from "../core/cache-hints.ts"
 import type { Ast, CopySource, Statement, StatementClass } from "../core/statement.ts"
 import { isFields, nodeFields } from "./ast.ts"
 import { type LargeStatementFacts, rememberLarge, takesAppendedLimit } from "./limit-rows.ts"
@@ -17,6 +18,7 @@ export type PackedStatement = {
   readonly class: PackedClass
   readonly tree: Uint8Array<ArrayBuffer>
   readonly limit: LargeStatementFacts
+  readonly hints?: CacheHints
 }
 
 type PackedClass =
@@ -64,6 +66,7 @@ export function packStatement(statement: Statement): PackedStatement {
     canonical,
     class: packClass(statement.class),
     tree: jsonBytes(ast),
+    ...(statement.hints === undefined ? {} : { hints: statement.hints }),
     limit: {
       topLimit: topLimit(ast),
       takesAppendedLimit: isRead && takesAppendedLimit(text, ast),
@@ -138,6 +141,7 @@ export function unpackStatement(packed: PackedStatement): Statement {
       return tree()
     },
     canonical: packed.canonical,
+    ...(packed.hints === undefined ? {} : { hints: packed.hints }),
   }
   rememberLarge(statement, packed.limit)
   return statement

@@ -1,6 +1,8 @@
+import type { CacheHints } from "../core/cache-hints.ts"
 import { astDepthMax } from "../core/limits.ts"
 import type { Ast, Statement } from "../core/statement.ts"
 import { isFields, listOf, numberOf } from "./ast.ts"
+import { cacheHintsOf } from "./cache-hints.ts"
 import { canonicalDigest } from "./canonical.ts"
 import {
   type Classified,
@@ -66,7 +68,12 @@ export function parseSized(text: string): Parsed {
   const { statements: raw, bytes, jsonLength } = rawStatements(text)
   if (raw.length === 0) return { statements: [emptyStatement], jsonLength: 0 }
   const source: SourceText = { text, bytes }
-  return { statements: raw.map((statement) => statementOf(statement, source)), jsonLength }
+  const hints = cacheHintsOf(text, raw)
+  const statements = raw.map((statement, index) => {
+    const made = statementOf(statement, source)
+    return hints === undefined ? made : withHints(made, hints[index])
+  })
+  return { statements, jsonLength }
 }
 
 const emptyAst: Ast = {}
@@ -85,6 +92,19 @@ function statementOf(raw: RawStatement, source: SourceText): Statement {
   const offset = charactersBefore(source, raw.start) + slice.leading
   const classified = classify(raw.ast, wrappedText(slice.text, offset, source))
   return makeStatement(slice.text, offset, raw.ast, classified)
+}
+
+/** What wraps a query asks on its behalf. */
+function withHints(statement: Statement, hints: CacheHints | undefined): Statement {
+  if (hints === undefined) return statement
+  const { class: own } = statement
+  if (own.kind === "cursor" || own.kind === "prepare")
+    return { ...statement, hints, class: { ...own, query: withHints(own.query, hints) } }
+  if (own.kind === "copy" && own.source.kind === "query") {
+    const source = { ...own.source, query: withHints(own.source.query, hints) }
+    return { ...statement, hints, class: { ...own, source } }
+  }
+  return { ...statement, hints }
 }
 
 function makeStatement(

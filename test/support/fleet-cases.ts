@@ -51,6 +51,31 @@ export function fleetCases(what: string, newStore: () => SharedStore): void {
     return { tokens, instances }
   }
 
+  it(`${what}: nobody gets a value older than asked for; the younger one is shared in its place`, async () => {
+    const { instances } = fleet({}, {}, {}, {})
+    const [one, other, third, fourth] = instances
+    if (third === undefined || fourth === undefined) throw new Error("there are four instances")
+    await filled(one, "aged", 3)
+    await sleep(60)
+    equal((await other.ask("aged", never, { ageMsMax: 60_000 })).kind, "hit_l2")
+    await finished(await third.ask("aged", rowsOf(5), { ageMsMax: 50 }))
+    await until(() => third.tier.counters.stores.stored === 1)
+    const shared = await fourth.ask("aged", never)
+    deepEqual(shared.kind === "hit_l2" && shared.rows, wire(5))
+  })
+
+  it(`${what}: a value that was dropped is asked of the warehouse again`, async () => {
+    const { instances } = fleet({}, {})
+    const [one, other] = instances
+    await filled(one, "dropped", 3)
+    const entry = one.cache.lookup(one.key("dropped"))
+    if (entry === undefined) throw new Error("the entry is not in memory")
+    equal(one.cache.drop(entry), true)
+    equal(one.cache.drop(entry), false)
+    await sleep(50)
+    await finished(await other.ask("dropped", rowsOf(4)))
+  })
+
   it(`${what}: what one fills another serves, byte for byte, and then has in memory`, async () => {
     const { instances } = fleet({}, {})
     const [one, other] = instances

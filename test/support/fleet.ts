@@ -100,6 +100,8 @@ export class Instance {
       readonly waitMsMax?: number
       readonly signal?: AbortSignal
       readonly isRefresh?: boolean
+      /** Nothing older from the shared tier; memory is not asked for its age here. */
+      readonly ageMsMax?: number
       readonly wasCut?: () => boolean
     } = {},
   ): Promise<Outcome> {
@@ -118,7 +120,11 @@ export class Instance {
     const recalled =
       more.isRefresh === true
         ? { kind: "run" as const, flight: this.tier.unclaimed(key) }
-        : await this.cache.recall(this.tier, { ...request, waitMsMax })
+        : await this.cache.recall(this.tier, {
+            ...request,
+            waitMsMax,
+            ageMsMax: more.ageMsMax ?? Number.POSITIVE_INFINITY,
+          })
     if (recalled.kind === "hit") return told("hit_l2", recalled.entry)
     if (recalled.kind === "waited_out") {
       seat.abandon()

@@ -37,6 +37,11 @@ export class MemorySharedStore implements SharedStore {
     if (this.flights.get(name)?.owner === owner) this.flights.delete(name)
   }
 
+  async remove(name: string): Promise<void> {
+    await this.#called("remove")
+    this.entries.delete(name)
+  }
+
   async leave(name: string, options: { owner: string; aloneMs: number }): Promise<void> {
     await this.#called("leave")
     if (this.flights.get(name)?.owner !== options.owner) return

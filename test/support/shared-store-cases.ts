@@ -28,6 +28,14 @@ export function sharedStoreCases(what: string, store: () => SharedStore): void {
     ok(found.ttlMs > 40_000 && found.ttlMs <= 50_000)
   })
 
+  it(`${what}: a value that was removed is gone, and its name can be led again`, async () => {
+    const under = name()
+    await store().remove(under)
+    await store().put(under, Buffer.from("x"), { ttlMs: 50_000, owner: "a" })
+    await store().remove(under)
+    deepEqual(await store().find(under, { owner: "b", leaseMs }), { kind: "leading" })
+  })
+
   it(`${what}: a value of some megabytes comes back`, async () => {
     const under = name()
     const value = randomBytes(5 * 1024 ** 2)

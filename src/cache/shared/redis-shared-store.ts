@@ -61,6 +61,10 @@ export class RedisSharedStore implements SharedStore {
     await this.leave(name, { owner, aloneMs: 0 })
   }
 
+  async remove(name: string): Promise<void> {
+    await answered(this.#small.del(this.#valueKey(name)))
+  }
+
   async leave(
     name: string,
     { owner, aloneMs }: { readonly owner: string; readonly aloneMs: number },

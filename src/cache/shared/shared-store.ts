@@ -29,6 +29,8 @@ export interface SharedStore {
     value: Buffer,
     options: { readonly ttlMs: number; readonly owner: string },
   ): Promise<void>
+  /** Takes the value away; a flight stays. */
+  remove(name: string): Promise<void>
   /** Ends the owner's flight without a value: followers take it over, or for `aloneMs` run by themselves. */
   leave(name: string, options: { readonly owner: string; readonly aloneMs: number }): Promise<void>
   /** Prolongs the owner's flight; false when it has lost it. */

@@ -40,7 +40,7 @@ export type SharedTierOptions = {
   /** Milliseconds since 1970. */
   readonly wallMs: () => number
   /** For the log: what the store rejected with. */
-  readonly failed?: (call: "find" | "put", error: unknown) => void
+  readonly failed?: (call: "find" | "put" | "remove", error: unknown) => void
 }
 
 export type RecallRequest = {
@@ -146,6 +146,14 @@ export class SharedTier {
   /** A run that nobody waits for, but whose result is shared. */
   unclaimed(key: CacheKey): SharedFlight {
     return this.#flight(key, this.#newOwner(), undefined)
+  }
+
+  /** Takes the value away; returns at once. While the store cannot be asked it stays until its life ends. */
+  drop(key: CacheKey): void {
+    if (this.circuit.isOpen) return
+    this.#options.store
+      .remove(key.digest)
+      .catch((thrown: unknown) => this.#options.failed?.("remove", thrown))
   }
 
   close(): void {

@@ -301,6 +301,31 @@ describe("gateways that share answers", () => {
     await slow.stop()
   })
 
+  it("sluice.cache = 'only' is served what another instance has filled, and never asks the warehouse", async () => {
+    const sql = `SELECT 'only', count(*) FROM mart.wide`
+    const only = await client(other)
+    await only.query(query("SET sluice.cache = 'only'"))
+    const refused = async () =>
+      (await only.query(query(sql))).some(
+        ({ type, body }) => type === "E" && body.includes("55000"),
+      )
+    ok(await refused())
+    ok(await refused(), "a refusal leaves nobody waiting")
+    await filled(one, sql)
+    ok(!(await refused()))
+    equal((await asked(only, sql)).cache, "hit_l1")
+    only.destroy()
+  })
+
+  it("a ttl hint holds for answers of other instances too, and renews them for all", async () => {
+    const sql = `SELECT 'aged', count(*) FROM mart.wide`
+    await filled(one, sql)
+    await sleep(150)
+    equal((await outcomeOf(other, `/* sluice: ttl=1m */ ${sql}`)).outcome, "hit_l2")
+    equal((await outcomeOf(other, `/* sluice: ttl=100ms */ ${sql}`)).outcome, "miss")
+    equal((await outcomeOf(other, `/* sluice: ttl=1m */ ${sql}`)).outcome, "hit_l1")
+  })
+
   it("Redis emptied, killed and back: answers stay right, and are shared again by themselves", async () => {
     const count = "SELECT count(*) FROM mart.orders"
     for (const fault of [() => redis.command("FLUSHALL"), () => redis.kill()]) {

@@ -46,6 +46,8 @@ describe("SHOW sluice.last and what the cache keeps", () => {
       "age_ms",
       "key",
       "relations",
+      "time_bucket",
+      "hint",
       "endpoint",
       "parse_ms",
       "policy_ms",
@@ -56,19 +58,20 @@ describe("SHOW sluice.last and what the cache keeps", () => {
       "tier",
       "tokens",
     ])
-    const [[cache, reason, age, key, relations, endpoint, ...rest] = []] = textRows(shown)
+    const [[cache, reason, age, key, relations, bucket, hint, endpoint, ...rest] = []] =
+      textRows(shown)
     const [tier, tokens] = rest.slice(-2)
     const stages = rest.slice(0, -2)
     deepEqual(
-      [cache, reason, age, relations, endpoint],
-      ["miss", null, null, "lab.counter, lab.items", "warehouse/primary"],
+      [cache, reason, age, relations, bucket, hint, endpoint],
+      ["miss", null, null, "lab.counter, lab.items", null, null, "warehouse/primary"],
     )
     match(key ?? "", /^[0-9a-f]{8,}$/)
     equal(tier, null)
     match(tokens ?? "", /^epoch [0-9a-f]{32}; lab\.counter -; lab\.items -$/)
     ok(stages.every((stage) => Number(stage) >= 0))
     await ask(fresh, "SELECT max(id) FROM lab.items, lab.counter")
-    const [[again, , hitAge, sameKey, , hitEndpoint, ...more] = []] = await ask(
+    const [[again, , hitAge, sameKey, , , , hitEndpoint, ...more] = []] = await ask(
       fresh,
       "SHOW sluice.last",
     )

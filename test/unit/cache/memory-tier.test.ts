@@ -222,3 +222,16 @@ it("the index and the byte count always agree with the entries that can be found
     { numRuns: 500 },
   )
 })
+
+it("drop takes this very entry and no other that has come into its place", () => {
+  const memory = tier(10_000)
+  const [wrong, right] = [entry({ material: "a" }), entry({ material: "a" })]
+  memory.set(wrong, 0)
+  memory.set(right, 0)
+  equal(memory.drop(wrong), false)
+  equal(memory.get(keyOf("a"), 0), right)
+  equal(memory.drop(right), true)
+  equal(memory.drop(right), false)
+  deepEqual([memory.get(keyOf("a"), 0), memory.entries, memory.bytes], [undefined, 0, 0])
+  equal(memory.countOf(right.relations), 0)
+})

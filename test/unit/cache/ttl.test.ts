@@ -96,3 +96,32 @@ it("jitter is the same for one key, never lengthens a TTL and shortens it by a t
   equal(jitteredTtlMs(1_000, keyOf("7").digest), values[7])
   equal(jitteredTtlMs(1_000, "0".repeat(64)), 1_000)
 })
+
+it("the shortest time bucket counts: a class's own, or what holds for relations whose class names none", () => {
+  const bucketed = new TtlClasses(
+    [
+      { pattern: "live.*", ttlMs: 10_000, timeBucketMs: 0 },
+      { pattern: "hourly.*", ttlMs: 3_600_000, timeBucketMs: 3_600_000 },
+      { pattern: "marts.*", ttlMs: 60_000 },
+    ],
+    1_000,
+  )
+  const [live, hourly, marts, other] = ["live", "hourly", "marts", "other"].map((schema) =>
+    relationName(schema, "t"),
+  ) as [RelationName, RelationName, RelationName, RelationName]
+  const cases: readonly (readonly [
+    relations: RelationName[],
+    otherwise: number,
+    expected: number,
+  ])[] = [
+    [[], 5_000, 5_000],
+    [[marts], 5_000, 5_000],
+    [[other], 0, 0],
+    [[hourly], 0, 3_600_000],
+    [[hourly, marts], 5_000, 5_000],
+    [[hourly, marts], 0, 0],
+    [[hourly, live], 5_000, 0],
+  ]
+  for (const [relations, otherwise, expected] of cases)
+    equal(bucketed.timeBucketMs(relations, otherwise), expected, relations.join())
+})

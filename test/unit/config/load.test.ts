@@ -29,6 +29,9 @@ describe("a configuration", () => {
       rowsEstimatedMax: 0,
       cache: "on",
       forbid: [],
+      cacheHints: "reduce",
+      cacheAgeMsMax: 0,
+      timeBucketMs: undefined,
     })
     deepEqual([listen.host, listen.port], ["127.0.0.1", 6432])
     deepEqual([control.host, control.port, control.tokens.length], ["127.0.0.1", 6480, 0])
@@ -72,6 +75,15 @@ describe("a configuration", () => {
     ["cache: { memoryBytesMax: 1GiB }", (c) => c.cache.memoryBytesMax, 1024 ** 3],
     ["cache: { memoryBytesMax: 10485760 }", (c) => c.cache.memoryBytesMax, 10_485_760],
     ["cache: { enabled: false }", (c) => c.cache.enabled, false],
+    ["cache: {}", (c) => [c.cache.timeBucketMs, c.cache.verify.share], [0, 0]],
+    ["cache: { timeBucketMs: 5m }", (c) => c.cache.timeBucketMs, 300_000],
+    ["cache: { verify: { share: 0.001 } }", (c) => c.cache.verify.share, 0.001],
+    ['cache: { verify: { share: "${UNSET:-0.25}" } }', (c) => c.cache.verify.share, 0.25],
+    [
+      "cache: { ttlClasses: [{ relations: a, timeBucketMs: 0 }, { relations: b }] }",
+      (c) => c.cache.ttlClasses.map(({ timeBucketMs }) => timeBucketMs),
+      [0, undefined],
+    ],
     ['cache: { enabled: "${NO}" }', (c) => c.cache.enabled, false],
     ['listen: { port: "${PORT}" }', (c) => c.listen.port, 7_000],
     ["listen:\n  port: ${PORT}", (c) => c.listen.port, 7_000],
@@ -126,6 +138,21 @@ describe("a configuration", () => {
       "a duration that timers cannot hold",
       withSection("listen: { idleSessionTimeoutMs: 25d }"),
       "10:11: listen.idleSessionTimeoutMs: must be a whole number from 0 to 2147483647",
+    ],
+    [
+      "a time bucket shorter than a second",
+      withSection("cache: { ttlClasses: [{ relations: a, timeBucketMs: 500ms }] }"),
+      "10:39: cache.ttlClasses[0].timeBucketMs: must be 0, or one second or more",
+    ],
+    [
+      "a share above the whole",
+      withSection("cache: { verify: { share: 2 } }"),
+      "10:20: cache.verify.share: must be a number from 0 to 1, such as 0.001",
+    ],
+    [
+      "a share that is a word",
+      withSection("cache: { verify: { share: all } }"),
+      "10:20: cache.verify.share: must be a number from 0 to 1, such as 0.001",
     ],
     [
       "an entry above the memory",

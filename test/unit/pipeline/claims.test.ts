@@ -42,6 +42,7 @@ const planOf = (asked: Plan["asked"]): Plan => ({
   relations: [],
   resolution: "",
   ttlMs: 0,
+  timeBucketMs: 0,
   bases: new Map(),
   asked,
   emitted: undefined,

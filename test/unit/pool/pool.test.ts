@@ -109,6 +109,7 @@ describe("leasing", () => {
       leased: 0,
       connecting: 0,
       waiters: 0,
+      free: 1,
       up: true,
     })
   })
