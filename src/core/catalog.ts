@@ -27,13 +27,19 @@ export type CatalogRelation = {
   readonly madeOf?: readonly RelationName[] | undefined
   /** Names of columns in their order; undefined when nobody has asked for them. */
   readonly columns?: readonly string[] | undefined
-  /** Their types as pg_type.oid, in the same order; those of other engines as their rows are described to clients. */
+  /**
+   * Their types as pg_type.oid, in the same order; those of other engines as their rows are described to clients. 0 for a column that is
+   * computed where it is read (PostgreSQL's virtual generated columns): its expression may fail.
+   */
   readonly columnTypes?: readonly number[] | undefined
   /** Columns of the primary key where the engine lets a query group by it alone (PostgreSQL manual, 7.2.3). */
   readonly primaryKey?: readonly string[] | undefined
   /** A view's query with all names qualified that are not pg_catalog's; undefined when nobody has asked for it, or unknown. */
   readonly definition?: string | undefined
-  /** What a view's definition uses that only its owner can vouch for: users' functions as `schema.name`; `?` for what cannot be read. */
+  /**
+   * What reading it may call that only its owner can vouch for: users' functions in a view's definition, or in implicit casts of a
+   * column's type, as `schema.name`; `?` for what cannot be read.
+   */
   readonly opaque?: readonly string[] | undefined
   /** True when writing to it may change other relations, too: triggers, rules, cascading foreign keys. */
   readonly hasSideEffects?: boolean | undefined

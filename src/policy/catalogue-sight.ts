@@ -1,9 +1,9 @@
 import { dependentsOf, downward } from "../catalog/expand.ts"
-import { partsOf } from "../catalog/relation-key.ts"
+import { findRelation, partsOf } from "../catalog/relation-key.ts"
 import type { CatalogRelation, CatalogSnapshot } from "../core/catalog.ts"
 import { type RelationName, relationName } from "../core/relation.ts"
 import type { EffectivePolicy } from "./policy.ts"
-import type { ReaderRule } from "./relation-policy.ts"
+import { type ReaderRule, ruleFor } from "./relation-policy.ts"
 import { rulesByRelation } from "./rules-by-relation.ts"
 
 type NamePair = { readonly schema: string; readonly name: string }
@@ -28,20 +28,24 @@ export function isRestricted(policy: EffectivePolicy): boolean {
  * of what is visible, so that ten thousand granted relations cost no more text than one. `undefined` stands for TRUE.
  */
 export class CatalogueSight {
-  /** Relations with a rule for this reader: how large they are, nobody tells him. */
-  readonly governed: readonly NamePair[]
   readonly hiddenCount: number
+  /** Relations with a rule for this reader: how large they are, nobody tells him. */
+  readonly #governed: readonly NamePair[]
+  /** A rule of the reader's token holds for whatever it reads. */
+  readonly #governsAll: boolean
   readonly #policy: EffectivePolicy
   readonly #hidden: readonly NamePair[]
   readonly #denied: readonly (NamePair & { readonly columns: readonly string[] })[]
 
   constructor(policy: EffectivePolicy, snapshot: CatalogSnapshot) {
     this.#policy = policy
-    const ruled =
-      policy.rules === undefined
-        ? new Map<RelationName, ReaderRule>()
-        : rulesByRelation(policy.rules, snapshot)
-    this.governed = [...ruled.values()].map(({ policy: { schema, relation } }) => ({
+    const ruled = ruledBy(policy, snapshot)
+    const guest = policy.rules?.guest
+    this.#governsAll =
+      guest !== undefined &&
+      (guest.problem !== undefined ||
+        guest.clauses.some(({ relations }) => relations === undefined))
+    this.#governed = [...ruled.values()].map(({ policy: { schema, relation } }) => ({
       schema,
       name: relation,
     }))
@@ -53,6 +57,10 @@ export class CatalogueSight {
       name: relation,
     }))
     this.hiddenCount = this.#hidden.length
+  }
+
+  get hasGoverned(): boolean {
+    return this.#governsAll || this.#governed.length > 0
   }
 
   get hasDenied(): boolean {
@@ -173,13 +181,15 @@ export class CatalogueSight {
 
   /** `SELECT oid` of relations with a rule, and of their indexes. */
   governedOids(): string | undefined {
-    if (this.governed.length === 0) return undefined
+    if (!this.hasGoverned) return undefined
     const isGoverned = this.isGoverned("n.nspname", "k.relname")
     return `SELECT k.oid ${tables} AND ${isGoverned} UNION ALL SELECT x.indexrelid ${indexes} WHERE ${isGoverned}`
   }
 
   isGoverned(schema: string, name: string): string {
-    return this.governed.length === 0 ? "FALSE" : pairs(schema, name, this.governed)
+    return this.#governsAll
+      ? `NOT ${inList(schema, systemSchemas)}`
+      : pairs(schema, name, this.#governed)
   }
 
   #deniedAttributes(): string {
@@ -218,6 +228,25 @@ export function sightOf(policy: EffectivePolicy, snapshot: CatalogSnapshot): Cat
   const sight = new CatalogueSight(policy, snapshot)
   sights.set(policy, { snapshot, sight })
   return sight
+}
+
+/** Rules of the reader's roles and of its own token; what the token's say is nothing to the catalogue. */
+function ruledBy(
+  { rules }: EffectivePolicy,
+  snapshot: CatalogSnapshot,
+): ReadonlyMap<RelationName, ReaderRule> {
+  if (rules === undefined) return new Map()
+  const ofRoles = rulesByRelation(rules, snapshot)
+  if (rules.guest === undefined) return ofRoles
+  const ruled = new Map(ofRoles)
+  for (const { schema, relation } of rules.guest.clauses.flatMap(
+    ({ relations }) => relations ?? [],
+  )) {
+    const name = findRelation(snapshot, schema, relation)
+    const known = name === undefined ? undefined : snapshot.relations.get(name)
+    if (known !== undefined) ruled.set(known.name, ruleFor(known, ruled.get(known.name)))
+  }
+  return ruled
 }
 
 /** What a pattern would show and a read would be refused for: what shows something denied, or cannot be governed. */

@@ -218,12 +218,14 @@ export class Governor {
     includesChildren: boolean,
     { from, above }: { readonly from: string; readonly above: readonly ReaderRule[] },
   ): Source {
-    if (!includesChildren || !this.#reach.hidesBelow(relation.name))
+    if (!this.#reach.hidesBelow(relation.name))
       return relationSource(relation, includesChildren, from)
+    // Rows of a copy are its own, and ONLY says nothing of them.
     if (relation.kind !== "table" && relation.kind !== "partitioned_table") {
-      if (above.length > 0) return relationSource(relation, true, from)
+      if (above.length > 0) return relationSource(relation, includesChildren, from)
       throw refusedUse("A copy of a relation with a policy", relation)
     }
+    if (!includesChildren) return relationSource(relation, false, from)
     const children = relation.dependsOn.flatMap((name) => this.#snapshot.relations.get(name) ?? [])
     if (children.length > childrenMax || this.#reach.hasSharedChildren(relation.name))
       throw refusedUse("A parent of so many relations with policies", relation)

@@ -134,7 +134,7 @@ export class GuardTemplates {
     const whole = sight.whole("n.nspname", "k.relname")
     switch (depth) {
       case "ungoverned":
-        if (sight.governed.length === 0) return undefined
+        if (!sight.hasGoverned) return undefined
         return `n.oid <> ${toastSchemaOid} AND NOT ${sight.isGoverned("n.nspname", "k.relname")}`
       case "whole":
         return whole

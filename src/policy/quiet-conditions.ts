@@ -23,10 +23,13 @@ export function quietConditions(
     if (!visible.has(wanted)) return []
     const at = columns.findIndex((column) => folded(snapshot, column) === wanted)
     const [column, type] = [columns[at], columnTypes[at]]
-    if (column === undefined || type === undefined) return []
+    if (column === undefined || type === undefined || type === computedType) return []
     return quietCondition(column, condition, { type, isPostgres: snapshot.mirror === undefined })
   })
 }
+
+/** In the place of the type of a column that is computed where it is read. */
+const computedType = 0
 
 type Typed = { readonly type: number; readonly isPostgres: boolean }
 

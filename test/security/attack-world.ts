@@ -31,6 +31,13 @@ CREATE FUNCTION sales."left"(x varchar, n integer) RETURNS text LANGUAGE sql IMM
 CREATE FUNCTION sales.upper(x varchar) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT ''NORTH''::text';
 CREATE TABLE sales.wide (id int, org_id int, email varchar(50), region varchar(20), secret text, doc jsonb);
 INSERT INTO sales.wide VALUES (1, 1, 'w@one', 'north', 'zqxs', '{"a": 1}'), (2, 1, '${h}@one', '${h}', 'zqxt', '{"a": "${h}"}'), (3, 2, '${h}@two', 'north', 'zqxu', '{}');
+CREATE TYPE sales.shade AS ENUM ('dark', 'light');
+CREATE FUNCTION sales.unshade(x sales.shade) RETURNS circle LANGUAGE sql IMMUTABLE AS 'SELECT circle(point(0, 0), count(*)) FROM sales.orders';
+CREATE CAST (sales.shade AS circle) WITH FUNCTION sales.unshade(sales.shade) AS IMPLICIT;
+CREATE TABLE sales.shaded (id integer, c sales.shade);
+INSERT INTO sales.shaded VALUES (1, 'dark');
+CREATE TABLE sales.computed (id int PRIMARY KEY, org_id int, note text, n int GENERATED ALWAYS AS (note::int) VIRTUAL);
+INSERT INTO sales.computed VALUES (1, 1, '11'), (2, 1, '12'), (3, 2, '${h}');
 CREATE SCHEMA other;
 CREATE TABLE other.orders (id int, customer text, org_id int);
 INSERT INTO other.orders VALUES (99, 'elsewhere', 1);
@@ -48,6 +55,8 @@ function duckdb(h: string): string {
 CREATE TABLE sales.${longNames.short} (id integer);
 CREATE TABLE sales.${longNames.long} (id integer, note text);
 INSERT INTO sales.${longNames.long} VALUES (1, '${h}');
+CREATE TABLE sales.computed (id int, org_id int, note text, n int GENERATED ALWAYS AS (note::int) VIRTUAL);
+INSERT INTO sales.computed VALUES (1, 1, '11'), (2, 1, '12'), (3, 2, '7777');
 CREATE MACRO sales.peek() AS TABLE SELECT * FROM sales.orders;
 CREATE MACRO sales.total() AS (SELECT string_agg(customer, ',') FROM sales.orders);
 CREATE MACRO main.reverse(a) AS (SELECT string_agg(customer, ',') FROM sales.orders);
@@ -61,6 +70,10 @@ CREATE VIEW sales.v_values AS SELECT * FROM histogram_values(sales.orders, custo
 
 /** Two filters on one table, one of them by a function that the schema has another of; goes behind the tenants' policies. */
 export const widePolicies = `
+  sales.computed:
+    rowFilters:
+      - { name: mapped, filter: "org_id IN (SELECT m.org_id FROM sales.org_map m WHERE m.login = :login)" }
+    unfilteredRoles: [boss]
   sales.wide:
     rowFilters:
       - { name: own, filter: "org_id = :org_id" }

@@ -206,6 +206,35 @@ for (const engine of ["postgres", "duckdb"] as const)
       equal(await outcomeOf(client, "SELECT count(*) FROM sales.orders"), '[["8"]]')
     })
 
+    if (engine === "postgres") {
+      const sizes =
+        "SELECT c.relname, c.reltuples, c.relpages, pg_relation_size(c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'sales' AND c.relname IN ('orders', 'm_orders') ORDER BY 1"
+
+      it("the catalogue tells no size of what a rule is for, and shows no copy of it", async () => {
+        const one = await guest([{ dataset: 12, clause: "org_id = 1" }])
+        equal(await outcomeOf(one, sizes), '[["orders","-1","0",null]]')
+        equal(await outcomeOf(one, "SELECT pg_total_relation_size('sales.orders')"), "[[null]]")
+        for (const rules of [[{ clause: "org_id = 1" }], "nonsense"]) {
+          const client = await guest(rules)
+          for (const [, tuples, pages, size] of JSON.parse(await outcomeOf(client, sizes)))
+            deepEqual([tuples, pages, size], ["-1", "0", null])
+        }
+      })
+
+      it("copies are refused with ONLY and to COPY as well, whoever else may read them", async () => {
+        const all = await guest([{ clause: "org_id = 1" }])
+        equal(await outcomeOf(all, "SELECT count(*) FROM sales.m_orders"), '[["3"]]')
+        const one = await guest([{ dataset: 12, clause: "org_id = 1" }])
+        for (const sql of [
+          "SELECT count(*) FROM sales.m_orders",
+          "SELECT count(*) FROM ONLY sales.m_orders",
+          "COPY sales.m_orders TO STDOUT",
+          "SELECT count(*) FROM ONLY sales.v_m",
+        ])
+          match(await outcomeOf(one, sql), /^42501 permission denied for relation m_orders/)
+      })
+    }
+
     it("several rules are ANDed, to each other and to masks and denied columns", async () => {
       const client = await guest([
         { dataset: 12, clause: "org_id = 1 OR org_id = 2" },

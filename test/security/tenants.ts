@@ -185,9 +185,10 @@ ${options.sections ?? ""}
     policiesFile,
     as: async (user, parameters = {}) => {
       const { port } = gateway
-      const login = { port, user, password, database: "warehouse" }
-      // The shadow catalogue starts with the first question of a reader: seconds, on a machine with much to do.
-      const client = await WireClient.connect({ ...login, parameters, waitMsMax: 60_000 })
+      // The shadow catalogue of DuckDB starts with the first question to it, which takes long on a busy machine.
+      const waitMsMax = 60_000
+      const login = { port, user, password, database: "warehouse", waitMsMax }
+      const client = await WireClient.connect({ ...login, parameters })
       clients.push(client)
       return client
     },

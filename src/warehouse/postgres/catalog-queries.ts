@@ -61,8 +61,8 @@ FROM pg_operator o JOIN pg_proc p ON p.oid = o.oprcode JOIN pg_language l ON l.o
 WHERE o.oid >= 16384 AND ${foreignLanguage}`
 
 /**
- * Types whose values cannot be made without running such code: domains with a check, targets of casts, ranges; and what is
- * made of them: arrays, domains over them, composite types and rows of tables, ranges. What the code reads, no text that
+ * Types whose values cannot be made without running such code: domains with a check, targets of casts, ranges; sources of implicit
+ * casts, which an expression runs that does not name them; and what is made of all these: arrays, domains over them, composite types and rows of tables, ranges. What the code reads, no text that
  * uses the types shows. A type of pg_catalog that a cast leads to runs it only where the cast is meant, so that types that
  * merely have a column of it stay free.
  */
@@ -73,6 +73,10 @@ WITH RECURSIVE coded (oid) AS (
   SELECT c.casttarget
   FROM pg_cast c JOIN pg_proc p ON p.oid = c.castfunc JOIN pg_language l ON l.oid = p.prolang
   WHERE c.oid >= 16384 AND ${foreignLanguage}
+  UNION
+  SELECT c.castsource
+  FROM pg_cast c JOIN pg_proc p ON p.oid = c.castfunc JOIN pg_language l ON l.oid = p.prolang
+  WHERE c.castsource >= 16384 AND c.castcontext = 'i' AND ${foreignLanguage}
   UNION
   SELECT r.rngtypid
   FROM pg_range r JOIN pg_proc p ON p.oid IN (r.rngcanonical, r.rngsubdiff)
@@ -90,10 +94,20 @@ WITH RECURSIVE coded (oid) AS (
 )
 SELECT '::' || t.typname, t.oid FROM coded JOIN pg_type t USING (oid)`
 
-/** Columns of relations by oid, in their order; the last says whether a column is of the primary key, which cannot be put off. */
+/** Relations with a column from which such an implicit cast leads to another type, and its function: reading the column may call it. */
+export const implicitCastsSql = `
+SELECT DISTINCT a.attrelid, c.castfunc
+FROM pg_cast c JOIN pg_proc p ON p.oid = c.castfunc JOIN pg_language l ON l.oid = p.prolang
+  JOIN pg_attribute a ON a.atttypid = c.castsource
+WHERE c.castsource >= 16384 AND c.castcontext = 'i' AND a.attnum > 0 AND NOT a.attisdropped AND ${foreignLanguage}`
+
+/**
+ * Columns of relations by oid, in their order; a virtual generated column has no type: it is an expression, which may fail. The last says
+ * whether a column is of the primary key, which cannot be put off.
+ */
 export function columnsSql(oids: readonly string[]): string {
   return `
-SELECT a.attrelid, a.attname, a.atttypid, EXISTS (
+SELECT a.attrelid, a.attname, CASE WHEN a.attgenerated = 'v' THEN 0 ELSE a.atttypid END, EXISTS (
   SELECT FROM pg_constraint k
   WHERE k.conrelid = a.attrelid AND k.contype = 'p' AND NOT k.condeferrable AND a.attnum = ANY (k.conkey))
 FROM pg_attribute a

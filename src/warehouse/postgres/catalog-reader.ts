@@ -13,6 +13,7 @@ import {
   columnsSql,
   definitionsSql,
   functionsSql,
+  implicitCastsSql,
   inheritanceSql,
   relationsSql,
   schemasSql,
@@ -121,6 +122,9 @@ export async function readCatalog(
     await ask(inheritanceSql, (row) => addChild(read, row))
     await ask(functionsSql, (row) => addFunction(read, row))
     await ask(viewRulesSql, (row) => addViewRule(read, row))
+    await ask(implicitCastsSql, ([oid, caller]) =>
+      read.byOid.get(oid ?? "")?.opaque.add(read.userFunctions.get(caller ?? "") ?? "?"),
+    )
     await ask(userOperatorsSql, ([name]) => read.userOperators.add(name ?? ""))
     await ask(userOperatorCodeSql, ([name]) => read.userCode.add(name ?? ""))
     await ask(userTypeCodeSql, ([name, oid]) => {
