@@ -1,8 +1,9 @@
+import { folded } from "../catalog/relation-key.ts"
 import { type NameScope, resolveRelations } from "../catalog/resolve.ts"
 import type { CatalogRelation, CatalogSnapshot } from "../core/catalog.ts"
 import type { RelationName, RelationRef } from "../core/relation.ts"
 import { SqlState } from "../core/sql-state.ts"
-import type { Emitted, ReadTraits, Statement } from "../core/statement.ts"
+import type { Ast, Emitted, ReadTraits, Statement } from "../core/statement.ts"
 import { emitTree, emitUnchanged } from "../sql/emit.ts"
 import { parseText } from "../sql/parser.ts"
 import { type RelationUse, rewriteRelations, type StandIn } from "../sql/rewrite-relations.ts"
@@ -18,13 +19,14 @@ import { withGuestRules } from "./guest-reach.ts"
 import { notGranted, type Refusal } from "./judge.ts"
 import {
   exceptFor,
+  filtersBy,
   keyedBy,
   nameFor,
   withinColumns,
   withoutColumns,
   withoutThese,
 } from "./layers.ts"
-import { targetsOfHidden, withoutTargets } from "./lineage.ts"
+import { namesHidden, targetsOfHidden, withoutTargets } from "./lineage.ts"
 import { PolicyRefusal } from "./policy-refusal.ts"
 import { countsColumns } from "./positions.ts"
 import { Reach } from "./reach.ts"
@@ -226,6 +228,7 @@ export class Governor {
       throw refusedUse("A copy of a relation with a policy", relation)
     }
     if (!includesChildren) return relationSource(relation, false, from)
+    const columns = this.#columns(relation)
     const children = relation.dependsOn.flatMap((name) => this.#snapshot.relations.get(name) ?? [])
     if (children.length > childrenMax || this.#reach.hasSharedChildren(relation.name))
       throw refusedUse("A parent of so many relations with policies", relation)
@@ -234,11 +237,18 @@ export class Governor {
     const parts = children.map((child) => {
       const rules = this.#rulesOf(child).filter((rule) => !above.includes(rule))
       const name = nameFor(child, rules)
+      // A filter of the parent's would be asked about the mask and not about the row.
+      const masked = new Set(rules.flatMap(({ masks }) => masks.map(({ column }) => column)))
+      if (filtersBy(above, masked))
+        throw refusedUse("A parent that is filtered by a column which a child masks", relation)
+      // What a child does not show would be looked for in the client's query around.
+      if (rules.some(({ deniedColumns }) => columns.some((column) => deniedColumns.has(column))))
+        throw refusedUse("A parent of a child with columns that are not for you", relation)
       const source = this.#rows(child, true, { from: name, above: [...above, ...rules] })
       if (rules.length === 0) return source
       return querySource(name, this.#layered(child, rules, { source, conditions: [] }))
     })
-    return querySource(from, unionOf(this.#columns(relation), [...own, ...parts]))
+    return querySource(from, unionOf(columns, [...own, ...parts]))
   }
 
   #columns(relation: CatalogRelation): readonly string[] {
@@ -273,6 +283,8 @@ export class Governor {
     const found = checkCalls(traits, { snapshot: this.#snapshot, searchPath, vouched })
     if (found !== undefined || traits.usesSystemColumn || traits.usesSessionFact)
       throw refusedUse("A view that calls what could read hidden rows", relation)
+    if (this.#needsHidden(statement.ast, traits.relations))
+      throw refusedUse("A view that needs a column which is not for you", relation)
     const denials = this.#denials
     this.#views.push(name)
     const scope = { ...this.#read.scope, searchPath: [] }
@@ -294,6 +306,19 @@ export class Governor {
     if (statement === undefined) throw refusedUse("A view with such a definition", relation)
     this.applied.add(`${relation.name}: without ${[...hidden].join(", ")}`)
     return statement
+  }
+
+  #needsHidden(query: Ast, relations: readonly RelationRef[]): boolean {
+    const scope = { ...this.#read.scope, searchPath: [] }
+    const hidden = new Set(
+      relations.flatMap((ref) => {
+        const name = this.#resolve(ref, scope)
+        const columns = name === undefined ? [] : [...this.#hiddenColumns(name)]
+        return columns.map((column) => folded(this.#snapshot, column))
+      }),
+    )
+    const isHidden = (name: string): boolean => hidden.has(folded(this.#snapshot, name))
+    return hidden.size > 0 && namesHidden(query, isHidden, this.#snapshot.foldsCase)
   }
 
   /** Columns of a relation that are denied, or that a view makes of denied ones. */

@@ -1,4 +1,5 @@
 import type { CatalogRelation } from "../core/catalog.ts"
+import { isFields, listOf, nodeFields, textOf } from "../sql/ast.ts"
 import type { KeyedRelation } from "../sql/group-by-key.ts"
 import type { ReaderRule } from "./relation-policy.ts"
 
@@ -17,11 +18,11 @@ export function withoutThese(
   relation: CatalogRelation,
   hidden: ReadonlySet<string>,
 ): CatalogRelation {
-  const { columns = [], columnTypes } = relation
-  const isLeft = (_: unknown, index: number): boolean => !hidden.has(columns[index] ?? "")
+  const { columns, columnTypes } = relation
+  const isLeft = (_: unknown, index: number): boolean => !hidden.has(columns?.[index] ?? "")
   return {
     ...relation,
-    columns: columns.filter(isLeft),
+    columns: columns?.filter(isLeft),
     columnTypes: columnTypes?.filter(isLeft),
   }
 }
@@ -45,6 +46,30 @@ export function exceptFor(rule: ReaderRule, hidden: ReadonlySet<string>): Reader
     masks: rule.masks.filter(({ column }) => !hidden.has(column)),
     deniedColumns: new Set([...rule.deniedColumns].filter((column) => !hidden.has(column))),
   }
+}
+
+/** True when a filter of these rules reads a column by a name that `masked` has. */
+export function filtersBy(rules: readonly ReaderRule[], masked: ReadonlySet<string>): boolean {
+  return rules.some(({ rows, guest }) => {
+    const filters = rows.kind === "filtered" ? [...rows.permissive, ...rows.restrictive] : []
+    const trees = [
+      ...filters.map(({ filter }) => filter.ast),
+      ...guest.map((each) => each.expression.ast),
+    ]
+    return trees.some((tree) => mentions(tree, masked))
+  })
+}
+
+function mentions(value: unknown, names: ReadonlySet<string>): boolean {
+  if (Array.isArray(value)) return value.some((item) => mentions(item, names))
+  if (!isFields(value)) return false
+  const fields = nodeFields(value, "ColumnRef")?.["fields"]
+  if (fields === undefined) return Object.values(value).some((item) => mentions(item, names))
+  return listOf(fields).some(
+    (part) =>
+      nodeFields(part, "A_Star") !== undefined ||
+      names.has(textOf(nodeFields(part, "String")?.["sval"])),
+  )
 }
 
 /** The primary key as the reader sees it: only where each row is shown with its key as it is. */

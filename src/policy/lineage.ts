@@ -13,7 +13,7 @@ import { relationOf } from "../sql/relations.ts"
 
 /**
  * Names of the columns of a view's query that are made of hidden columns, where the query can do without them: one SELECT that
- * neither groups nor counts what it shows. In other queries the hidden column itself fails, as a name that does not exist.
+ * neither groups nor counts what it shows. Other queries that name the hidden column are refused, or fail.
  */
 export function targetsOfHidden(
   query: Ast,
@@ -35,6 +35,25 @@ function calls(value: unknown): boolean {
   if (Array.isArray(value)) return value.some(calls)
   if (!isFields(value)) return false
   return "FuncCall" in value || Object.values(value).some(calls)
+}
+
+/**
+ * True when a query has a name that `isHidden`. With that column left out below it the name does not fail by itself: the engine goes
+ * on to look for it in the client's query around, PostgreSQL where no table stands before it, DuckDB behind a table's name as well.
+ */
+export function namesHidden(
+  value: unknown,
+  isHidden: (name: string) => boolean,
+  looksBehindTables: boolean,
+): boolean {
+  if (Array.isArray(value))
+    return value.some((item) => namesHidden(item, isHidden, looksBehindTables))
+  if (!isFields(value)) return false
+  const reference = nodeFields(value, "ColumnRef")
+  if (reference === undefined)
+    return Object.values(value).some((item) => namesHidden(item, isHidden, looksBehindTables))
+  const parts = nameParts(reference["fields"])
+  return (looksBehindTables || parts.length === 1) && isHidden(parts.at(-1) ?? "")
 }
 
 /** The query without the targets of these names. */
