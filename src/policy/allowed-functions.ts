@@ -120,10 +120,6 @@ function usersFunctions(snapshot: CatalogSnapshot): ReadonlyMap<string, readonly
   return found
 }
 
-export function isUsersFunction(snapshot: CatalogSnapshot, name: string): boolean {
-  return usersFunctions(snapshot).has(folded(snapshot, name))
-}
-
 /**
  * The first name behind a dot that may call a function in place of naming a column (`t.f` is `f(t)` where t has no column f:
  * manual, 8.16.5).

@@ -7,7 +7,6 @@ import { listOf, nodeFields } from "../sql/ast.ts"
 import { quoteIdentifier } from "../sql/quote.ts"
 import type { ScanCondition } from "../sql/scan-conditions.ts"
 import { verified } from "../sql/verified.ts"
-import { isUsersFunction } from "./allowed-functions.ts"
 import { claimLiteral } from "./claim-types.ts"
 import { type BoundExpression, bindExpression, type PolicyExpression } from "./expression.ts"
 import { foreignName } from "./expression-scope.ts"
@@ -80,8 +79,8 @@ export function tableQuery(query: TableQuery): Emitted {
       `permission denied for table ${relation.relation}`,
       "No row filter of this relation is for a role of yours.",
     )
-  const targets = targetsOf(query)
   const fence = [rule, ...parents].some(({ policy }) => policy.isFenced)
+  const targets = targetsOf(query, fence)
   const filter = whereOf(query)
   // Without a fence the engine moves them there itself.
   const quiet = fence ? quietOf(query) : []
@@ -109,8 +108,11 @@ export function tableQuery(query: TableQuery): Emitted {
 }
 
 /** Visible columns in their order, masked ones as their masks. */
-function targetsOf(query: TableQuery): readonly BoundExpression[] {
+function targetsOf(query: TableQuery, fence: boolean): readonly BoundExpression[] {
   const { relation, rule, snapshot } = query
+  // `mirror`: the engine is DuckDB.
+  const blurs = fence && snapshot.mirror !== undefined
+  if (blurs && isShadowed("least", query)) throw unfit(relation, 'a macro is named "least"')
   const { columns } = relation
   if (columns === undefined) throw unfit(relation, "its columns are not known")
   const fold = (name: string): string => folded(snapshot, name)
@@ -125,16 +127,32 @@ function targetsOf(query: TableQuery): readonly BoundExpression[] {
   if (visible.length === 0) throw unfit(relation, "no column is left")
   return visible.map((column) => {
     const mask = masks.get(fold(column))
+    const text = quoteIdentifier(column)
     if (mask === undefined) {
       const val = { ColumnRef: { fields: [{ String: { sval: column } }] } }
-      return { text: quoteIdentifier(column), ast: { ResTarget: { val } } }
+      if (!blurs) return { text, ast: { ResTarget: { val } } }
+      const blurred = withoutRange({ text, ast: val })
+      return {
+        text: `${blurred.text} AS ${text}`,
+        ast: { ResTarget: { name: column, val: blurred.ast } },
+      }
     }
-    const bound = boundIn(query, mask)
+    const found = boundIn(query, mask)
+    const bound = blurs ? withoutRange(found) : found
     return {
-      text: `${bound.text} AS ${quoteIdentifier(column)}`,
+      text: `${bound.text} AS ${text}`,
       ast: { ResTarget: { name: column, val: bound.ast } },
     }
   })
+}
+
+/**
+ * The value itself, of which DuckDB's optimizer does not know between which values it lies. OFFSET 0 does not stop that: `x::int > 0
+ * OR id <= 20` becomes true where no row of the table, hidden ones too, has a greater id, and the cast never fails; blocks of rows that a join
+ * cannot meet are not read. least of one argument keeps every type, collation and NULL.
+ */
+function withoutRange({ text, ast }: BoundExpression): BoundExpression {
+  return { text: `least(${text})`, ast: { MinMaxExpr: { op: "IS_LEAST", args: [ast] } } }
 }
 
 /** Conditions on columns that the reader sees as they are. */
@@ -190,7 +208,7 @@ function boundIn(query: TableQuery, expression: PolicyExpression): BoundExpressi
   const ofTable = new Set((relation.columns ?? []).map(fold))
   const foreign = foreignName(expression.ast, { table: query.name, ofTable, of, fold })
   if (foreign !== undefined) throw unfit(relation, `a filter or mask names "${foreign}"`)
-  const code = userCodeOf(expression, snapshot)
+  const code = userCodeOf(expression, query)
   if (code !== undefined) throw unfit(relation, `a filter or mask may mean a user's "${code}"`)
   const bound = bindExpression(expression, {
     literal: (claim) => {
@@ -210,17 +228,24 @@ function boundIn(query: TableQuery, expression: PolicyExpression): BoundExpressi
   return bound
 }
 
-/** A function without a schema, or an operator, that could be somebody's own under some search_path of the client's. */
-function userCodeOf(
-  { calls, operators }: PolicyExpression,
-  snapshot: CatalogSnapshot,
-): string | undefined {
+/** A function without a schema, or an operator, that could be somebody's own under this search_path of the client's. */
+function userCodeOf({ calls, operators }: PolicyExpression, query: TableQuery): string | undefined {
+  const { snapshot } = query
   const call = calls.find(({ name }) =>
     snapshot.foldsCase
-      ? isUsersFunction(snapshot, name)
+      ? isShadowed(name, query)
       : findFunction(snapshot, "pg_catalog", name) === undefined,
   )
   return call?.name ?? operators.find((operator) => snapshot.userCode?.has(operator) === true)
+}
+
+/** DuckDB takes a macro along search_path, and in main at last, for a function of its own. */
+function isShadowed(name: string, { snapshot, searchPath }: TableQuery): boolean {
+  return [...searchPath, "main"].some(
+    (schema) =>
+      folded(snapshot, schema) !== "pg_catalog" &&
+      findFunction(snapshot, schema, name) !== undefined,
+  )
 }
 
 /** The message is for the reader, who is not told of columns; the hint names the file's owner. */

@@ -197,6 +197,9 @@ const onDuckdb: readonly NameCase[] = [
     "Ada",
   ],
   ["denied column of a view of all columns", "SELECT ssn FROM world.v_star", "42703"],
+  ["view with the file's name in front", "SELECT * FROM world.v_database WHERE id = 1", "1|Ada"],
+  ["denied column of such a view", "SELECT innocent FROM world.v_database", "42703"],
+  ["view with the file's name for its main schema", "SELECT name FROM main.v_kept", everybody],
   [
     "view that names its columns and has a star over a denied one",
     "SELECT a FROM world.v_counted",

@@ -12,7 +12,7 @@ import { type RelationName, relationName } from "../../core/relation.ts"
 import { dialectFunctions } from "./dialect-functions.ts"
 import { readMirror } from "./mirror-reader.ts"
 import { implicitSchemas } from "./session-settings.ts"
-import { type ViewGrammar, viewDefinition } from "./view-definitions.ts"
+import { type ViewGrammar, viewDefinition, type WithoutDatabase } from "./view-definitions.ts"
 import { type SerializedReferences, viewReferences } from "./view-references.ts"
 
 /** What the reader needs of a connection: whole results of the gateway's own SQL. */
@@ -70,7 +70,8 @@ export async function readDuckdbCatalog(
     views.map((view) => view.sql),
     async (sql) => String((await rowsOf(source, sql, signal))[0]?.[0]),
   )
-  const names = namesOf(relations, functions)
+  const database = String((await rowsOf(source, "SELECT current_database()", signal))[0]?.[0])
+  const names = namesOf(relations, functions, database)
   for (const [index, view] of views.entries()) addView(relations, names, view, found[index])
   const mirror = await readMirror((sql) => source.query(sql, signal))
   for (const { name, columns } of mirror.relations) {
@@ -94,7 +95,8 @@ export async function readDuckdbCatalog(
       if (relation === undefined || text === undefined || !above.has(relation.name)) continue
       const { columns = [] } = relation
       const schemaOf = (read: string): string | undefined => names.schemaOf(schema, read)
-      const view = { ...text, relation: name, columns, schemaOf }
+      const { withoutDatabase } = names
+      const view = { ...text, relation: name, columns, schemaOf, withoutDatabase }
       const definition = await viewDefinition(view, options.grammar, tree)
       relations.set(relation.name, { ...relation, definition })
     }
@@ -194,6 +196,7 @@ type Names = {
   readonly macros: ReadonlySet<string>
   /** Where a view of `schema` finds a relation that it names without one; undefined when that depends on who reads. */
   readonly schemaOf: (schema: string, name: string) => string | undefined
+  readonly withoutDatabase: WithoutDatabase
 }
 
 /**
@@ -204,7 +207,16 @@ type Names = {
 function namesOf(
   relations: ReadonlyMap<RelationName, CatalogRelation>,
   functions: ReadonlyMap<string, Volatility>,
+  database: string,
 ): Names {
+  const isDatabase = (name: string): boolean => name.toLowerCase() === database.toLowerCase()
+  const hasSchema = [...relations.values()].some(({ schema }) => isDatabase(schema))
+  const withoutDatabase: WithoutDatabase = ({ catalog, schema }) => {
+    if (isDatabase(catalog)) return { catalog: "", schema }
+    return catalog === "" && isDatabase(schema) && !hasSchema
+      ? { catalog, schema: "main" }
+      : { catalog, schema }
+  }
   const bySchema = new Map<string, RelationName>()
   const schemas = new Map<string, string[]>()
   for (const { name, schema, relation } of relations.values()) {
@@ -223,7 +235,7 @@ function namesOf(
     const [only, ...more] = having
     return only?.toLowerCase() === "main" && more.length === 0 ? only : undefined
   }
-  return { relations: bySchema, functions, macros, schemaOf }
+  return { relations: bySchema, functions, macros, schemaOf, withoutDatabase }
 }
 
 function viewsAbove(
@@ -258,7 +270,9 @@ function addView(
   if (relation === undefined) return
   const dependsOn = new Set<RelationName>()
   let isKnown = references !== undefined
-  for (const reference of references?.relations ?? []) {
+  for (const written of references?.relations ?? []) {
+    const { schema: own } = names.withoutDatabase({ catalog: "", schema: written.schema })
+    const reference = { ...written, schema: own }
     const isQualified = reference.schema !== ""
     const certain = isQualified ? reference.schema : names.schemaOf(view.schema, reference.name)
     // Uncertain ones count as read from main, so that at least its invalidations are heard.

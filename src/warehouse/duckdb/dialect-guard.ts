@@ -29,6 +29,7 @@ const closedFunctions: ReadonlySet<string> = new Set([
   "sleep_ms",
   "sql_auto_complete",
   "stats",
+  "vector_type",
   "which_secret",
   "write_log",
 ])

@@ -1,5 +1,5 @@
 import type { Ast } from "../../core/statement.ts"
-import { fieldsOf, nameParts, nodeFields, string } from "./ast-nodes.ts"
+import { fieldsOf, nameParts, nodeFields, string, textOf } from "./ast-nodes.ts"
 import { adaptStatement } from "./dialect.ts"
 
 /** PostgreSQL's grammar, in which policies read a view's query. */
@@ -21,7 +21,14 @@ export type ViewToDefine = {
   /** As DuckDB describes them. */
   readonly columns: readonly string[]
   readonly schemaOf: (name: string) => string | undefined
+  readonly withoutDatabase: WithoutDatabase
 }
+
+/** A relation's catalogue and schema as a text names them, empty where it does not. */
+export type Qualifiers = { readonly catalog: string; readonly schema: string }
+
+/** The same without the file's own name in front: `mart.sales.t` is `sales.t`, and `mart.t` is `main.t` where no schema is called mart. */
+export type WithoutDatabase = (qualifiers: Qualifiers) => Qualifiers
 
 /**
  * A view's query in PostgreSQL's grammar, or undefined when it means anything else there. DuckDB itself is the judge: the
@@ -33,13 +40,13 @@ export async function viewDefinition(
   grammar: ViewGrammar,
   tree: (query: string) => Promise<unknown>,
 ): Promise<string | undefined> {
-  const { query, relation, columns, namesColumns } = view
+  const { query, relation, columns, namesColumns, withoutDatabase } = view
   try {
     const [parsed, ...more] = grammar.parse(query)
     if (nodeFields(parsed, "SelectStmt") === undefined || more.length > 0) return undefined
-    const ast = fieldsOf(divisionsAsCalls(parsed))
+    const ast = fieldsOf(ownNames(divisionsAsCalls(parsed), withoutDatabase))
     const sent = grammar.emit(adaptStatement(ast, undefined) ?? ast)
-    const comparison = new Comparison()
+    const comparison = new Comparison(withoutDatabase)
     if (!comparison.isSame(await tree(query), await tree(sent))) return undefined
     const qualified = grammar.qualify(ast, view.schemaOf)
     if (qualified === undefined || columns.length === 0) return undefined
@@ -73,6 +80,23 @@ function divisionsAsCalls(value: unknown): unknown {
   )
 }
 
+/** Relations without the file's name in front, which dbt writes into every view. */
+function ownNames(value: unknown, withoutDatabase: WithoutDatabase): unknown {
+  if (Array.isArray(value)) return value.map((item) => ownNames(item, withoutDatabase))
+  if (typeof value !== "object" || value === null) return value
+  const relation = nodeFields(value, "RangeVar")
+  if (relation !== undefined) {
+    const { catalogname, schemaname, ...rest } = relation
+    const named = withoutDatabase({ catalog: textOf(catalogname), schema: textOf(schemaname) })
+    const catalog = named.catalog === "" ? {} : { catalogname: named.catalog }
+    const schema = named.schema === "" ? {} : { schemaname: named.schema }
+    return { RangeVar: { ...rest, ...catalog, ...schema } }
+  }
+  return Object.fromEntries(
+    Object.entries(fieldsOf(value)).map(([key, child]) => [key, ownNames(child, withoutDatabase)]),
+  )
+}
+
 type Fields = Readonly<Record<string, unknown>>
 
 /** Keys whose strings are names, which DuckDB compares without regard to case. */
@@ -92,6 +116,11 @@ const nameKeys: ReadonlySet<string> = new Set([
 class Comparison {
   readonly #labels = new Set<string>()
   readonly #columns = new Set<string>()
+  readonly #withoutDatabase: WithoutDatabase
+
+  constructor(withoutDatabase: WithoutDatabase) {
+    this.#withoutDatabase = withoutDatabase
+  }
 
   /** The second tree names results that the first one leaves to the engine. */
   get isLabelled(): boolean {
@@ -123,10 +152,18 @@ class Comparison {
     return left.toLowerCase() === right.toLowerCase()
   }
 
-  #sameFields(left: Fields, right: Fields): boolean {
+  #sameFields(written: Fields, right: Fields): boolean {
+    const left = written["type"] === "BASE_TABLE" ? this.#ownName(written) : written
     const keys = new Set([...Object.keys(left), ...Object.keys(right)])
     keys.delete("query_location")
     if (dividing.has(String(left["function_name"]))) keys.delete("is_operator")
     return [...keys].every((key) => this.#same(left[key], right[key], key))
+  }
+
+  #ownName(table: Fields): Fields {
+    const { catalog_name, schema_name } = table
+    const named = { catalog: textOf(catalog_name), schema: textOf(schema_name) }
+    const { catalog, schema } = this.#withoutDatabase(named)
+    return { ...table, catalog_name: catalog, schema_name: schema }
   }
 }
