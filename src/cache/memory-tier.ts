@@ -42,7 +42,7 @@ const worthMsMin = 1
 const victimsMax = 4096
 
 /** Entries removed in one go after an invalidation, 2 to 20 µs each. The rest follows in later turns of the event loop. */
-const sweepEntriesMax = 1000
+const sweepEntriesMax = 100
 
 /**
  * Results in the memory of this process, least recently used first to go, bounded by bytes.

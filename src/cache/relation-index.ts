@@ -19,18 +19,23 @@ export class RelationIndex<Item extends object> {
     }
   }
 
-  /** Distinct items that depend on at least one of the relations. */
+  /** Distinct items that depend on at least one of the relations. Costs nothing for the relation with the most of them. */
   countOf(relations: readonly RelationName[]): number {
-    const sets: Set<Item>[] = []
+    let largest: ReadonlySet<Item> = new Set()
+    const sets: ReadonlySet<Item>[] = []
     for (const relation of new Set(relations)) {
       const items = this.#items.get(relation)
-      if (items !== undefined) sets.push(items)
+      if (items === undefined) continue
+      sets.push(items)
+      if (items.size > largest.size) largest = items
     }
-    const [only] = sets
-    if (sets.length < 2) return only?.size ?? 0
-    const distinct = new Set<Item>()
-    for (const items of sets) for (const item of items) distinct.add(item)
-    return distinct.size
+    if (sets.length < 2) return largest.size
+    const others = new Set<Item>()
+    for (const items of sets) {
+      if (items === largest) continue
+      for (const item of items) if (!largest.has(item)) others.add(item)
+    }
+    return largest.size + others.size
   }
 
   /** Takes all items of a relation out from under it; they stay under their other relations. */

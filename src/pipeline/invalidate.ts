@@ -1,5 +1,6 @@
 import { relationMatchesGlob } from "../cache/glob.ts"
 import { type InstanceCount, type RaiseReceipt, unprovableFence } from "../cache/token-store.ts"
+import type { Catalog } from "../catalog/catalog.ts"
 import { dependentsOf, downward } from "../catalog/expand.ts"
 import { resolveNames } from "../catalog/resolve-names.ts"
 import type { CatalogSnapshot } from "../core/catalog.ts"
@@ -38,6 +39,8 @@ export type InvalidationTarget = {
 type Resolved = {
   readonly target: InvalidationTarget
   readonly snapshot: CatalogSnapshot | undefined
+  /** Learned after the call, like the names: whatever was committed before it lies at or before it. */
+  readonly fence: string | undefined
 }
 
 /**
@@ -65,7 +68,11 @@ export class LocalInvalidator implements Invalidator {
       ({ rooms }) => request.warehouse === undefined || rooms.warehouse === request.warehouse,
     )
     const resolved = request.isDryRun
-      ? targets.map((target) => ({ target, snapshot: target.rooms.catalog.current() }))
+      ? targets.map((target) => ({
+          target,
+          snapshot: target.rooms.catalog.current(),
+          fence: undefined,
+        }))
       : await Promise.all(targets.map((target) => reread(target, request.timeoutMs)))
     const items = request.items.map((item) => this.#item(item, resolved))
     const unmatched = items.filter((item) => item.resolved.length === 0).map((item) => item.item)
@@ -102,7 +109,7 @@ export class LocalInvalidator implements Invalidator {
     const { tokens, cache } = first.target.rooms
     // Without a catalogue nobody knows which relations a name stands for: everything becomes cold.
     const isBlind = resolved.some((entry) => entry.snapshot === undefined)
-    const fences = await Promise.all(resolved.map(({ target }) => fenceNow(target.rooms)))
+    const fences = resolved.map((entry) => entry.fence)
     const shared = fences.length === 1 ? fences[0] : unprovableFence
     let receipt: RaiseReceipt
     if (isBlind) {
@@ -267,14 +274,21 @@ function isSameName(left: string, right: string, snapshot: CatalogSnapshot): boo
 /** Every invalidation re-reads names and views, because a load may have replaced them. */
 async function reread(target: InvalidationTarget, timeoutMs: number): Promise<Resolved> {
   target.onInvalidated()
-  const { catalog } = target.rooms
+  const [snapshot, fence] = await Promise.all([
+    namesNow(target.rooms.catalog, timeoutMs),
+    fenceNow(target.rooms),
+  ])
+  return { target, snapshot, fence }
+}
+
+async function namesNow(catalog: Catalog, timeoutMs: number): Promise<CatalogSnapshot | undefined> {
   const known = catalog.current()
   try {
-    return { target, snapshot: await catalog.refreshNow(AbortSignal.timeout(timeoutMs)) }
+    return await catalog.refreshNow(AbortSignal.timeout(timeoutMs))
   } catch {
     // The names as they were known last still serve to raise tokens; reads wait until the catalogue can be read again.
     catalog.markStale()
-    return { target, snapshot: known }
+    return known
   }
 }
 

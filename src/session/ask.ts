@@ -36,7 +36,17 @@ export function ask(request: RunRequest, state: SessionState): RunOutcome | Prom
   return askNow(request, state)
 }
 
+/** Whether the user's own schema exists is part of the question, so that the catalogue has to be there before it is put. */
 function askNow(request: RunRequest, state: SessionState): RunOutcome | Promise<RunOutcome> {
+  const { catalog } = state.origin.rooms
+  if (catalog.current() !== undefined) return put(request, state)
+  return catalog.refreshNow().then(() => {
+    state.abort.throwIfAborted()
+    return put(request, state)
+  })
+}
+
+function put(request: RunRequest, state: SessionState): RunOutcome | Promise<RunOutcome> {
   const { rooms } = state.origin
   const question = questionOf(request, state)
   const policy = rooms.policy()

@@ -1,20 +1,27 @@
 import { setTimeout as sleep } from "node:timers/promises"
+import { fileURLToPath } from "node:url"
 import type { RunningGateway } from "../support/gateway.ts"
 import type { Random } from "../support/query-generator-random.ts"
 import { startRedis, type TestRedis } from "../support/redis-server.ts"
 import { startSentinels, until } from "../support/redis-topology.ts"
-import { leaseMs } from "./fleet.ts"
+import { type Fleet, type FleetOptions, leaseMs } from "./fleet.ts"
 import { CuttableProxy } from "./proxy.ts"
+
+type World = {
+  readonly gateways: readonly RunningGateway[]
+  readonly fleet: Fleet
+  readonly random: Random
+}
 
 /** Redis for a fleet, and one thing that happens to it. */
 export type Scene = {
   /** The section `redis:` of each gateway. */
   readonly redisSections: readonly string[]
   /** One fault from its beginning to its end; all is well again when it resolves. */
-  fault(world: {
-    readonly gateways: readonly RunningGateway[]
-    readonly random: Random
-  }): Promise<void>
+  fault(world: World): Promise<void>
+  readonly fleet?: FleetOptions
+  /** Sessions end with their gateway. */
+  readonly losesSessions?: boolean
   /** Gateways that do not answer now. */
   readonly asleep: ReadonlySet<RunningGateway>
   stop(): Promise<void>
@@ -29,7 +36,7 @@ function spanMs(random: Random): number {
   return random.chance(0.5) ? random.int(leaseMs) : leaseMs + random.int(leaseMs * 2)
 }
 
-type Fault = (redis: TestRedis, random: Random) => Promise<void>
+type Fault = (redis: TestRedis, random: Random, world: World) => Promise<void>
 
 /** One Redis, which all gateways reach directly. */
 async function single(
@@ -39,9 +46,29 @@ async function single(
   const redis = await startRedis({ settings })
   return {
     redisSections: Array.from({ length: gatewayCount }, () => `uri: "${redis.uri}"`),
-    fault: ({ random }) => fault(redis, random),
+    fault: (world) => fault(redis, world.random, world),
     asleep: new Set(),
     stop: () => redis.stop(),
+  }
+}
+
+const clockShift = fileURLToPath(new URL("clock-shift.ts", import.meta.url))
+
+/** Values that somebody, or a restored backup, has put in the place of others; whole and broken. */
+const tamperings = [
+  "redis.call('SET', KEYS[1], redis.call('GET', KEYS[2]), 'KEEPTTL')",
+  "redis.call('SETRANGE', KEYS[1], math.floor(redis.call('STRLEN', KEYS[1]) / 2), 'xx')",
+  "redis.call('SET', KEYS[1], string.sub(redis.call('GET', KEYS[1]), 1, -9), 'KEEPTTL')",
+  "redis.call('SET', KEYS[1], '', 'KEEPTTL')",
+] as const
+
+async function tamper(redis: TestRedis, random: Random): Promise<void> {
+  const names = (await redis.command("KEYS", "sluice:*")) as string[]
+  for (let count = 0; count < 30 && names.length > 1; count += 1) {
+    const [one, other] = [random.pick(names), random.pick(names)]
+    // Some of them have expired meanwhile, or are no text.
+    const text = `if redis.call('TYPE', KEYS[1]).ok == 'string' and redis.call('TYPE', KEYS[2]).ok == 'string' then ${random.pick(tamperings)} end`
+    await redis.command("EVAL", text, 2, one, other)
   }
 }
 
@@ -125,6 +152,27 @@ async function failover(losesWrites: boolean, replicasMin: number): Promise<Scen
 }
 
 export const scenes = {
+  tamper: () => single(tamper),
+  "clock-jump": async () => ({
+    ...(await single(async (_, random, { gateways }) => {
+      random.pick(gateways).signal("SIGUSR2")
+      await sleep(random.int(leaseMs))
+    })),
+    fleet: { nodeArguments: ["--import", clockShift] },
+  }),
+  "replica-lag": async () => ({
+    ...(await single(async (_, random, { fleet }) => {
+      const replica = random.pick(fleet.replicas)
+      await replica.run("SELECT pg_wal_replay_pause()")
+      await sleep(spanMs(random) * 2)
+      await replica.run("SELECT pg_wal_replay_resume()")
+    })),
+    fleet: { replicas: 2 },
+  }),
+  "gateway-restart": async () => ({
+    ...(await single((_, random, { fleet }) => fleet.killAndRestart(random.int(gatewayCount)))),
+    losesSessions: true,
+  }),
   kill: () =>
     single(async (redis, random) => {
       await redis.kill()

@@ -4,7 +4,7 @@ import { History } from "../consistency/history.ts"
 import { freshSeed, targets } from "../consistency/shapes.ts"
 import { type Invalidate, Run, read, write } from "../consistency/workload.ts"
 import { type RunningGateway, startGateway } from "../support/gateway.ts"
-import { startPostgres, type TestPostgres } from "../support/postgres-server.ts"
+import { startPostgres, type TestPostgres, type TestReplica } from "../support/postgres-server.ts"
 import { Random } from "../support/query-generator-random.ts"
 import { splitUri } from "../support/query-generator-session.ts"
 
@@ -13,37 +13,69 @@ export const leaseMs = 500
 const readersPerGateway = 2
 const writerPauseMsMax = 400
 
+export type FleetOptions = {
+  /** Streaming standbys, which take turns at reads. */
+  readonly replicas?: number
+  readonly nodeArguments?: readonly string[]
+}
+
 /** Gateways in front of one PostgreSQL, each told by itself where Redis is. */
 export class Fleet {
   readonly server: TestPostgres
-  readonly gateways: readonly RunningGateway[]
+  readonly replicas: readonly TestReplica[]
+  readonly #gateways: RunningGateway[]
+  readonly #start: (index: number) => Promise<RunningGateway>
 
-  private constructor(server: TestPostgres, gateways: readonly RunningGateway[]) {
+  private constructor(
+    server: TestPostgres,
+    replicas: readonly TestReplica[],
+    started: {
+      readonly gateways: RunningGateway[]
+      readonly start: (index: number) => Promise<RunningGateway>
+    },
+  ) {
     this.server = server
-    this.gateways = gateways
+    this.replicas = replicas
+    this.#gateways = started.gateways
+    this.#start = started.start
   }
 
   /** One gateway for each section `redis:`, without the common keys. */
-  static async start(redisSections: readonly string[]): Promise<Fleet> {
+  static async start(redisSections: readonly string[], options: FleetOptions = {}): Promise<Fleet> {
     const server = await startPostgres()
     await server.run(freshSeed)
-    const gateways = await Promise.all(
-      redisSections.map((section) =>
-        startGateway({
-          config: `warehouses:
-  warehouse: { engine: postgres, uri: "${server.uri}", pool: { connectionsMax: 6 } }
-redis: { ${section}, leaseMs: ${leaseMs}, commandTimeoutMs: 200, connectTimeoutMs: 500 }
+    const replicas: TestReplica[] = []
+    for (let index = 0; index < (options.replicas ?? 0); index += 1)
+      replicas.push(await server.startReplica())
+    const listed = replicas.map(({ uri }, index) => `{ name: r${index}, uri: "${uri}" }`)
+    const start = (index: number): Promise<RunningGateway> =>
+      startGateway({
+        config: `warehouses:
+  warehouse: { engine: postgres, uri: "${server.uri}", replicas: [${listed.join(", ")}], pool: { connectionsMax: 6 } }
+redis: { ${redisSections[index]}, leaseMs: ${leaseMs}, commandTimeoutMs: 200, connectTimeoutMs: 500 }
 cache: { shared: { warehouseMsMin: 0 } }
 log: { level: warn }
 `,
-        }),
-      ),
-    )
-    return new Fleet(server, gateways)
+        nodeArguments: options.nodeArguments ?? [],
+      })
+    const gateways = await Promise.all(redisSections.map((_, index) => start(index)))
+    return new Fleet(server, replicas, { gateways, start })
+  }
+
+  get gateways(): readonly RunningGateway[] {
+    return this.#gateways
+  }
+
+  /** Without a word to anybody; sessions of the old process are lost. */
+  async killAndRestart(index: number): Promise<void> {
+    this.#gateways[index]?.signal("SIGKILL")
+    await this.#gateways[index]?.stop()
+    this.#gateways[index] = await this.#start(index)
   }
 
   async stop(): Promise<void> {
     await Promise.all(this.gateways.map((gateway) => gateway.stop()))
+    await Promise.all(this.replicas.map((replica) => replica.stop()))
     await this.server.stop()
   }
 }
@@ -118,6 +150,27 @@ export function persistentInvalidate(
   }
 }
 
+/** Reads on one gateway; with `mayLose` also on the one that takes its place. */
+async function readOn(options: {
+  readonly run: Run
+  readonly fleet: Fleet
+  readonly at: number
+  readonly reader: number
+  readonly random: Random
+  readonly mayLose: boolean
+}): Promise<void> {
+  const { run, fleet, at, reader, random, mayLose } = options
+  while (!run.isOver) {
+    const uri = fleet.gateways[at]?.uri ?? ""
+    try {
+      await read({ run, reader, session: splitUri(uri), random })
+    } catch (error) {
+      if (!mayLose) throw error
+      await sleep(50)
+    }
+  }
+}
+
 /** Writers, readers on every gateway and the faults, until the faults are over. */
 export async function observe(
   fleet: Fleet,
@@ -128,6 +181,8 @@ export async function observe(
     /** Gateways that can be asked for an invalidation now. */
     readonly awake: () => readonly RunningGateway[]
     readonly minutesMax: number
+    /** Gateways end under their sessions, whose readers then log in again. */
+    readonly losesSessions: boolean
   },
 ): Promise<{ readonly history: History; readonly calls: Calls }> {
   const history = new History()
@@ -156,15 +211,11 @@ export async function observe(
           pauseMsMax: writerPauseMsMax,
         })
       }),
-      ...fleet.gateways.flatMap((gateway, at) =>
-        Array.from({ length: readersPerGateway }, (_, index) => {
+      ...fleet.gateways.flatMap((_, at) =>
+        Array.from({ length: readersPerGateway }, (__, index) => {
           const reader = at * readersPerGateway + index
-          return read({
-            run,
-            reader,
-            session: splitUri(gateway.uri),
-            random: new Random(options.seed + 1_000 + reader),
-          })
+          const random = new Random(options.seed + 1_000 + reader)
+          return readOn({ run, fleet, at, reader, random, mayLose: options.losesSessions })
         }),
       ),
     ])

@@ -12,7 +12,7 @@ const { values: flags } = parseArgs({
   options: {
     faults: { type: "string", default: shortForm.join(",") },
     runs: { type: "string", default: "3" },
-    seed: { type: "string", default: String(Date.now() % 1_000_000) },
+    seed: { type: "string", default: "20261121" },
     minutes: { type: "string", default: "30" },
   },
 })
@@ -49,7 +49,7 @@ function judge(name: FaultName, runs: number, history: History, calls: Calls): n
       `VIOLATION: "${violation.read.shape}" of reader ${violation.read.reader} saw ${violation.relation} = ${violation.seen}, ${violation.required.counter} was acknowledged before it started\n${timelineOf(history, violation)}`,
     )
   let problems = violations.length
-  if (hits + share(history, "hit_l2") < runs * 8) {
+  if (hits + share(history, "hit_l2") < runs * 2) {
     print("too few hits: the run proves nothing about caches")
     problems += 1
   }
@@ -68,18 +68,20 @@ async function runFault(name: FaultName, seed: number): Promise<number> {
   const random = new Random(seed)
   const runs = Number(flags.runs)
   const scene = await scenes[name]()
-  const fleet = await Fleet.start(scene.redisSections)
+  const fleet = await Fleet.start(scene.redisSections, scene.fleet)
   try {
     const { history, calls } = await observe(fleet, {
       seed,
       from: 1,
       minutesMax: Number(flags.minutes),
+      losesSessions: scene.losesSessions === true,
       awake: () => fleet.gateways.filter((gateway) => !scene.asleep.has(gateway)),
       faults: async (isOver) => {
         for (let run = 0; run < runs && !isOver(); run += 1) {
           // Time to recover, to fill caches and to settle, or to be hit while that is under way.
           await sleep(leaseMs / 2 + random.int(leaseMs * 3))
-          await scene.fault({ gateways: fleet.gateways, random })
+          await scene.fault({ gateways: fleet.gateways, fleet, random })
+          if ((run + 1) % 10 === 0) print(`${name}: ${run + 1} of ${runs} faults`)
         }
         await sleep(leaseMs * 3)
       },

@@ -5,6 +5,7 @@ import type { Ledger, Raised, Status } from "./ledger.ts"
 
 const statusDelayMsMin = 1
 const statusDelayMsMax = 50
+const statusDelayPart = 0.25
 
 export type SettleOptions = {
   readonly ledger: Pick<Ledger, "status" | "forget">
@@ -32,7 +33,7 @@ export async function settle(options: SettleOptions): Promise<InstanceCount> {
   const overAtMs = nowMs() + options.leaseMs
   let first: Look | undefined
   let count: InstanceCount = { known: 1, confirmed: 0, leaseExpired: 0 }
-  let delayMs = statusDelayMsMin
+  const startMs = nowMs()
   while (nowMs() < overAtMs) {
     const status = await within(ledger.status(), overAtMs - nowMs(), signal)
     if (status?.registry === raised.registry) {
@@ -41,13 +42,17 @@ export async function settle(options: SettleOptions): Promise<InstanceCount> {
       report(count)
       if (count.confirmed === count.known && options.believes(status)) return count
     }
-    await pause(Math.min(delayMs, overAtMs - nowMs()), signal)
-    delayMs = Math.min(delayMs * 2, statusDelayMsMax)
+    await pause(Math.min(delayOf(nowMs() - startMs), overAtMs - nowMs()), signal)
   }
   if (first !== undefined) forgetSilent(options, first).catch(() => undefined)
   count = { ...count, leaseExpired: count.known - count.confirmed }
   report(count)
   return count
+}
+
+/** So that the caller waits a quarter longer than it takes, at most. */
+function delayOf(waitedMs: number): number {
+  return Math.min(statusDelayMsMax, Math.max(statusDelayMsMin, waitedMs * statusDelayPart))
 }
 
 /**

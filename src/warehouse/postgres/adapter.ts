@@ -3,7 +3,7 @@ import type { DirectConnection, DirectOptions } from "../../core/direct.ts"
 import { InvariantViolation } from "../../core/errors.ts"
 import { noParameters } from "../../core/parameters.ts"
 import type { ServerFacts, Warehouse, WarehouseConnection } from "../warehouse.ts"
-import { readCatalog } from "./catalog-reader.ts"
+import { CatalogMemo } from "./catalog-memo.ts"
 import { PostgresConnection } from "./connection.ts"
 import type { ConnectionLimits } from "./connection-limits.ts"
 import { parseConnectionUri } from "./connection-uri.ts"
@@ -39,6 +39,7 @@ export class PostgresAdapter implements Warehouse {
   readonly #limits: ConnectionLimits
   readonly #connectTimeoutMs: number
   readonly #open = new Set<PostgresConnection | PostgresDirect>()
+  readonly #catalog = new CatalogMemo()
   #facts: ServerFacts | undefined
   #isClosed = false
 
@@ -147,7 +148,7 @@ export class PostgresAdapter implements Warehouse {
     if (!(connection instanceof PostgresConnection)) {
       throw new InvariantViolation("a catalogue was to be read over another engine's connection")
     }
-    return readCatalog(connection, signal, interest)
+    return this.#catalog.read(connection, signal, interest)
   }
 
   /** PostgreSQL takes the text as it is. */

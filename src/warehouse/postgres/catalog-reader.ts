@@ -10,6 +10,13 @@ import { noParameters } from "../../core/parameters.ts"
 import { type RelationName, relationName } from "../../core/relation.ts"
 import type { SettingsView } from "../../core/settings.ts"
 import {
+  addFingerprint,
+  type CatalogFingerprint,
+  canFingerprint,
+  fingerprintSql,
+  isSameCatalog,
+} from "./catalog-fingerprint.ts"
+import {
   columnsSql,
   definitionsSql,
   functionsSql,
@@ -70,41 +77,34 @@ type Row = {
   readonly hasSideEffects: boolean
 }
 
+/** Thousands of rows that hardly ever change: kept from one reading to the next. */
+type Functions = {
+  readonly byName: Map<string, Volatility>
+  /** By oid: of which a view may not make use if it is to be cacheable. */
+  readonly unsafeOids: Set<string>
+  /** Names of functions outside of pg_catalog and information_schema by oid. */
+  readonly usersByOid: Map<string, string>
+}
+
 type Read = {
   readonly byOid: Map<string, Row>
-  readonly functions: Map<string, Volatility>
-  /** Functions by oid of which a view may not make use if it is to be cacheable. */
-  readonly unsafeFunctionOids: Set<string>
-  /** Names of functions outside of pg_catalog and information_schema by oid. */
-  readonly userFunctions: Map<string, string>
+  readonly functions: Functions
   readonly schemas: Set<string>
   readonly userOperators: Set<string>
   readonly userCode: Set<string>
   readonly userCodeTypes: Set<number>
 }
 
-/**
- * Reads relations, what views and parents are made of, and functions, within one snapshot of the server. A view is
- * `volatileDefinition` when its own rule (not those of views below it: the reader of the snapshot follows these) calls a
- * volatile function, a stable one outside the list of stable-functions.ts, a stable one of a user's, or CURRENT_DATE,
- * CURRENT_USER and their kin; views that came with the server always are.
- */
-export async function readCatalog(
-  connection: PostgresConnection,
-  signal: AbortSignal,
-  interest: CatalogInterest = [],
-): Promise<CatalogSnapshot> {
-  const read: Read = {
-    byOid: new Map(),
-    functions: new Map(),
-    unsafeFunctionOids: new Set(),
-    userFunctions: new Map(),
-    schemas: new Set(),
-    userOperators: new Set(),
-    userCode: new Set(),
-    userCodeTypes: new Set(),
-  }
-  const ask = (text: string, visit: (row: TextRow) => void): Promise<void> =>
+/** The fingerprint was taken in the snapshot in which the rest was read, or is undefined. */
+export type CatalogReading = {
+  readonly snapshot: CatalogSnapshot
+  readonly fingerprint: CatalogFingerprint | undefined
+  readonly functions: Functions
+}
+
+/** Asks in names and operators of pg_catalog alone. */
+export function catalogAsker(connection: PostgresConnection, signal: AbortSignal): Ask {
+  return (text, visit) =>
     connection.query(
       {
         text,
@@ -115,15 +115,54 @@ export async function readCatalog(
       },
       visit,
     )
+}
+
+/** undefined when the server is too old to tell. */
+export async function readFingerprint(
+  connection: PostgresConnection,
+  ask: Ask,
+): Promise<CatalogFingerprint | undefined> {
+  if (!canFingerprint(connection.parameters.get("server_version") ?? "")) return undefined
+  const fingerprint = new Map<string, string>()
+  await ask(fingerprintSql, (row) => addFingerprint(fingerprint, row))
+  return fingerprint
+}
+
+/**
+ * Reads relations, what views and parents are made of, and functions, within one snapshot of the server. A view is
+ * `volatileDefinition` when its own rule (not those of views below it: the reader of the snapshot follows these) calls a
+ * volatile function, a stable one outside the list of stable-functions.ts, a stable one of a user's, or CURRENT_DATE,
+ * CURRENT_USER and their kin; views that came with the server always are. `before` saves what has not changed since.
+ */
+export async function readCatalog(
+  connection: PostgresConnection,
+  signal: AbortSignal,
+  { interest, before }: { interest: CatalogInterest; before: CatalogReading | undefined },
+): Promise<CatalogReading> {
+  const ask = catalogAsker(connection, signal)
   await connection.beginTransaction("repeatable read", signal)
   try {
+    const fingerprint = await readFingerprint(connection, ask)
+    const hasSameFunctions =
+      before !== undefined &&
+      isSameCatalog(before.fingerprint, fingerprint, ["pg_proc", "pg_namespace"])
+    const read: Read = {
+      byOid: new Map(),
+      functions: hasSameFunctions
+        ? before.functions
+        : { byName: new Map(), unsafeOids: new Set(), usersByOid: new Map() },
+      schemas: new Set(),
+      userOperators: new Set(),
+      userCode: new Set(),
+      userCodeTypes: new Set(),
+    }
     await ask(schemasSql, ([name]) => read.schemas.add(name ?? ""))
     await ask(relationsSql, (row) => addRelation(read, row))
     await ask(inheritanceSql, (row) => addChild(read, row))
-    await ask(functionsSql, (row) => addFunction(read, row))
+    if (!hasSameFunctions) await ask(functionsSql, (row) => addFunction(read.functions, row))
     await ask(viewRulesSql, (row) => addViewRule(read, row))
     await ask(implicitCastsSql, ([oid, caller]) =>
-      read.byOid.get(oid ?? "")?.opaque.add(read.userFunctions.get(caller ?? "") ?? "?"),
+      read.byOid.get(oid ?? "")?.opaque.add(read.functions.usersByOid.get(caller ?? "") ?? "?"),
     )
     await ask(userOperatorsSql, ([name]) => read.userOperators.add(name ?? ""))
     await ask(userOperatorCodeSql, ([name]) => read.userCode.add(name ?? ""))
@@ -132,10 +171,10 @@ export async function readCatalog(
       read.userCodeTypes.add(Number(oid))
     })
     await readDetails(read, interest, ask)
+    return { snapshot: snapshotOf(read), fingerprint, functions: read.functions }
   } finally {
     await connection.endTransaction()
   }
-  return snapshotOf(read)
 }
 
 type Ask = (text: string, visit: (row: TextRow) => void) => Promise<void>
@@ -202,17 +241,17 @@ function addChild(read: Read, [parent, child]: TextRow): void {
   if (childName !== undefined) read.byOid.get(parent ?? "")?.dependsOn.add(childName)
 }
 
-function addFunction(read: Read, [oid, schema, name, code]: TextRow): void {
+function addFunction(functions: Functions, [oid, schema, name, code]: TextRow): void {
   const volatility = volatilities[code ?? ""]
   if (oid == null || schema == null || name == null || volatility === undefined) return
   const key = relationName(schema, name)
-  const known = read.functions.get(key)
-  if (known === undefined || rank[known] < rank[volatility]) read.functions.set(key, volatility)
+  const known = functions.byName.get(key)
+  if (known === undefined || rank[known] < rank[volatility]) functions.byName.set(key, volatility)
   const isSafe =
     volatility === "immutable" ||
     (volatility === "stable" && schema === "pg_catalog" && stableSafeFunctions.has(name))
-  if (!isSafe) read.unsafeFunctionOids.add(oid)
-  if (schema !== "pg_catalog" && schema !== "information_schema") read.userFunctions.set(oid, key)
+  if (!isSafe) functions.unsafeOids.add(oid)
+  if (schema !== "pg_catalog" && schema !== "information_schema") functions.usersByOid.set(oid, key)
 }
 
 function addViewRule(read: Read, [oid, tree]: TextRow): void {
@@ -224,8 +263,8 @@ function addViewRule(read: Read, [oid, tree]: TextRow): void {
   const sources = isStored ? view.madeOf : view.dependsOn
   let isVolatile = rule.hasSpecial
   for (const functionOid of rule.functionOids) {
-    if (read.unsafeFunctionOids.has(functionOid)) isVolatile = true
-    const userFunction = read.userFunctions.get(functionOid)
+    if (read.functions.unsafeOids.has(functionOid)) isVolatile = true
+    const userFunction = read.functions.usersByOid.get(functionOid)
     if (userFunction !== undefined) view.opaque.add(userFunction)
   }
   for (const relationOid of rule.relationOids) {
@@ -238,6 +277,17 @@ function addViewRule(read: Read, [oid, tree]: TextRow): void {
     } else sources.add(source.name)
   }
   view.volatileDefinition = isVolatile && !isStored
+}
+
+const functionTexts = new WeakMap<Functions, string>()
+
+function functionsText(functions: Functions): string {
+  const known = functionTexts.get(functions)
+  if (known !== undefined) return known
+  const lines = [...functions.byName].map(([name, volatility]) => `${name} ${volatility}\n`)
+  const text = lines.toSorted().join("")
+  functionTexts.set(functions, text)
+  return text
 }
 
 function snapshotOf(read: Read): CatalogSnapshot {
@@ -271,15 +321,14 @@ function snapshotOf(read: Read): CatalogSnapshot {
     digest.update(JSON.stringify([oid, name, kind, volatileDefinition, hasSideEffects, ...sources]))
     digest.update(JSON.stringify([madeOf, opaque, columns, columnTypes, primaryKey, definition]))
   }
-  const functions = [...read.functions].map(([name, volatility]) => `${name} ${volatility}\n`)
-  for (const line of functions.toSorted()) digest.update(line)
+  digest.update(functionsText(read.functions))
   digest.update(JSON.stringify([...read.schemas].toSorted()))
   for (const name of [...read.userOperators].toSorted()) digest.update(`${name}\n`)
   for (const name of [...read.userCode].toSorted()) digest.update(`code ${name}\n`)
   digest.update(JSON.stringify([...read.userCodeTypes].toSorted((a, b) => a - b)))
   return {
     relations,
-    functions: read.functions,
+    functions: read.functions.byName,
     schemas: read.schemas,
     implicitSchemas: ["pg_catalog"],
     foldsCase: false,

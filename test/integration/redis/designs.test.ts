@@ -3,6 +3,7 @@ import { describe, it } from "node:test"
 import { setTimeout as sleep } from "node:timers/promises"
 import { type ControlScripts, controlScripts } from "../../../src/cache/redis/control-scripts.ts"
 import { RedisTokenStore } from "../../../src/cache/redis/redis-token-store.ts"
+import { comparePositions } from "../../../src/core/position.ts"
 import type { RelationName } from "../../../src/core/relation.ts"
 import { CuttableProxy } from "../../fleet/proxy.ts"
 import { startRedis, type TestRedis } from "../../support/redis-server.ts"
@@ -25,6 +26,10 @@ type Design = {
   readonly keysLate?: boolean
   /** The key has no token; news delete the entry. */
   readonly deletesKeys?: boolean
+  /** Whoever asks the same at once waits for the one run, whatever tokens it has. */
+  readonly sharesAnyRun?: boolean
+  /** Misses are answered by a replica that is a moment behind; `checksFence`: only when it has come as far as the fence. */
+  readonly replica?: { readonly checksFence: boolean }
   readonly scripts?: (scripts: ControlScripts) => ControlScripts
   readonly fault: Fault
 }
@@ -88,10 +93,24 @@ function countersRestart(scripts: ControlScripts): ControlScripts {
   )
 }
 
+/** Asks the warehouse; `fences` is what a replica must have replayed. */
+type Query = (fences: readonly string[]) => Promise<number>
+
+/** Longer than an acknowledgement takes. */
+const longRunMs = 400
+
+/** How far the replica is behind. */
+const lagMs = 40
+
+function positionOf(value: number): string {
+  return `0/${value.toString(16).toUpperCase()}`
+}
+
 class Instance {
   readonly store: RedisTokenStore
   readonly #design: Design
   readonly #entries = new Map<string, number>()
+  #run: Promise<number> | undefined
 
   constructor(design: Design, port: number) {
     this.#design = design
@@ -109,8 +128,9 @@ class Instance {
   }
 
   /** The spine in small. */
-  async read(query: () => Promise<number>): Promise<{ value: number; isHit: boolean }> {
+  async read(ask: Query): Promise<{ value: number; isHit: boolean }> {
     const { ignoresLease, keysLate } = this.#design
+    const query = (): Promise<number> => this.#runOnce(ask)
     if (ignoresLease !== true && !this.store.isUsable())
       return { value: await query(), isHit: false }
     const key = this.#key()
@@ -119,6 +139,14 @@ class Instance {
     const value = await query()
     this.#entries.set(keysLate === true ? this.#key() : key, value)
     return { value, isHit: false }
+  }
+
+  async #runOnce(ask: Query): Promise<number> {
+    if (this.#design.sharesAnyRun !== true) return ask(this.store.vector(relations).fences)
+    this.#run ??= ask([]).finally(() => {
+      this.#run = undefined
+    })
+    return this.#run
   }
 
   #key(): string {
@@ -139,19 +167,27 @@ async function explore(design: Design, durationMs: number): Promise<Seen> {
   let committed = 0
   let acknowledged = 0
   /** Reads what is committed when it begins, and takes a moment to tell. */
-  const query = async (): Promise<number> => {
+  let replayed = 0
+  const query: Query = async (fences) => {
     const value = committed
-    await sleep(Math.random() * 20)
+    const { replica } = design
+    const at = positionOf(replayed)
+    const isThere = fences.every((fence) => (comparePositions(fence, at) ?? 1) <= 0)
+    if (replica !== undefined && (!replica.checksFence || isThere)) return replayed
+    await sleep(Math.random() * (design.sharesAnyRun === true ? longRunMs : 20))
     return value
   }
   const write = async (): Promise<void> => {
     for (let turn = 0; !isOver(); turn += 1) {
       committed += 1
       const value = committed
+      setTimeout(() => {
+        replayed = Math.max(replayed, value)
+      }, lagMs)
       const [, second, third] = instances
       for (;;) {
         const receipt = await (turn % 2 === 0 ? second : third)?.store
-          .raise(relations)
+          .raise(relations, design.replica === undefined ? {} : { fence: positionOf(value) })
           .catch(() => undefined)
         if (receipt === undefined) {
           await sleep(20)
@@ -165,15 +201,23 @@ async function explore(design: Design, durationMs: number): Promise<Seen> {
       await sleep(Math.random() * 60)
     }
   }
+  const readOnce = async (instance: Instance): Promise<void> => {
+    const floor = acknowledged
+    const { value, isHit } = await instance.read(query)
+    seen.reads += 1
+    if (isHit) seen.hits += 1
+    if (value < floor) seen.stale += 1
+  }
   const readAll = async (instance: Instance): Promise<void> => {
+    const underWay: Promise<void>[] = []
     while (!isOver()) {
-      const floor = acknowledged
-      const { value, isHit } = await instance.read(query)
-      seen.reads += 1
-      if (isHit) seen.hits += 1
-      if (value < floor) seen.stale += 1
+      const one = readOnce(instance)
+      // Who waits for the one run cannot be the one that comes after the acknowledgement.
+      if (design.sharesAnyRun === true) underWay.push(one)
+      else await one
       await sleep(Math.random() * 4)
     }
+    await Promise.all(underWay)
   }
   const breakThings = async (): Promise<void> => {
     while (!isOver()) await design.fault({ redis, proxy })
@@ -202,6 +246,12 @@ const violated: readonly Design[] = [
   { title: "pub/sub is trusted without a lease", ignoresLease: true, fault: partition },
   { title: "the token is taken after the query", keysLate: true, fault: noFault },
   { title: "keys are deleted instead of changed", deletesKeys: true, fault: noFault },
+  { title: "one run serves all, whatever their tokens", sharesAnyRun: true, fault: noFault },
+  {
+    title: "a replica fills without a look at the fence",
+    replica: { checksFence: false },
+    fault: noFault,
+  },
   {
     title: "a new registry is believed at once",
     scripts: (scripts) => everywhere(scripts, "'settled', '0'", "'settled', '1'"),
@@ -225,6 +275,15 @@ describe("designs of the control plane", () => {
       equal(seen.stale, 0)
       ok(seen.hits > 50 && seen.acks > 3, JSON.stringify(seen))
     })
+
+  it("a replica that fills only when it has come as far as the fence misses no acknowledged change", async () => {
+    const seen = await explore(
+      { title: "fenced", replica: { checksFence: true }, fault: noFault },
+      soundMs,
+    )
+    equal(seen.stale, 0)
+    ok(seen.hits > 50 && seen.acks > 3, JSON.stringify(seen))
+  })
 
   for (const design of violated)
     it(`the same check finds a stale read where ${design.title}`, async () => {

@@ -104,6 +104,22 @@ log: { level: warn }
     }
   })
 
+  it("what is asked while the other instance re-reads the catalogue is found by whoever asks later", async () => {
+    const [first, second] = pair()
+    const client = new Client({ connectionString: second.uri })
+    await client.connect()
+    const cacheOf = async () => {
+      await client.query("SELECT max(n) FROM t")
+      return (await client.query("SHOW sluice.last")).rows[0]?.cache
+    }
+    for (let round = 0; round < 10; round += 1) {
+      equal((await invalidate(first)).status, 200)
+      const outcomes = [await cacheOf(), await cacheOf()]
+      deepEqual(outcomes, ["miss", "hit_l1"], `round ${round}`)
+    }
+    await client.end()
+  })
+
   it("a view that a load has replaced is read anew by the instance that was not told", async () => {
     const [first, second] = pair()
     await ask(second, "SELECT n FROM v")
