@@ -308,7 +308,8 @@ function poolStats({ router }: Rooms): readonly PoolStats[] {
 
 /** Figures that are read at scrape time, so that no room has to know of metrics. */
 function registerSources(metrics: Metrics, built: Built, listener: Listener): void {
-  const { cache, isRedisUp, policies, policyWatch, skippedFills, tokens, warehouses } = built
+  const { cache, refreshes, isRedisUp, policies, policyWatch, skippedFills, tokens, warehouses } =
+    built
   metrics.source("policy_reloads_total", () =>
     Object.entries(policies.counts).map(([result, value]) => ({ labels: [result], value })),
   )
@@ -399,6 +400,16 @@ function registerSources(metrics: Metrics, built: Built, listener: Listener): vo
     isRedisUp === undefined ? [] : [{ labels: [], value: isRedisUp() ? 1 : 0 }],
   )
   metrics.source("lease_expired_total", () => [{ labels: [], value: tokens.leaseExpiredCount }])
+  metrics.source("cache_stale_served_total", () =>
+    Object.entries(refreshes.served).map(([kind, value]) => ({ labels: [kind], value })),
+  )
+  metrics.source("cache_refreshes_total", () =>
+    Object.entries(refreshes.counters).map(([result, value]) => ({ labels: [result], value })),
+  )
+  metrics.source("cache_refreshes_running", () => [{ labels: [], value: refreshes.running }])
+  metrics.source("cache_refreshes_identical_total", () => [
+    { labels: [], value: cache.identicalCount },
+  ])
   if (cache.shared !== undefined) registerSharedTier(metrics, cache.shared)
   metrics.source("epoch_changes_total", () => [{ labels: [], value: tokens.epochCount }])
   metrics.source("cache_fill_skipped_total", () =>

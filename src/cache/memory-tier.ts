@@ -33,7 +33,7 @@ export type MemoryTierCounters = {
 }
 
 /** An entry in the tier. `worthMs` is what an entry that wants its place has to outbid. */
-type Slot = { readonly entry: StoredEntry; worthMs: number }
+type Slot = { readonly entry: StoredEntry; worthMs: number; hits: number }
 
 /** Least worth of any entry, so that the walk over those to be evicted is bounded: a newcomer of n ms looks at n of them. */
 const worthMsMin = 1
@@ -104,14 +104,30 @@ export class MemoryTier {
       return undefined
     }
     if (nowMs >= slot.entry.expiresAtMs) {
-      this.#delete(slot, "expired")
+      if (nowMs >= slot.entry.keepUntilMs) this.#delete(slot, "expired")
       this.counters.misses += 1
       return undefined
     }
     slot.worthMs = worthOf(slot.entry)
+    slot.hits += 1
     this.counters.hits += 1
     this.counters.savedMs += slot.entry.warehouseMs
     return slot.entry
+  }
+
+  /**
+   * The entry under exactly this key that is still kept, expired or not. Whether its age allows to serve it is the caller's to
+   * decide; it is counted as nothing here.
+   */
+  kept(key: CacheKey, nowMs: number): StoredEntry | undefined {
+    const entry = this.#slots.get(key.lookup)?.entry
+    return entry?.key.equals(key) && nowMs < entry.keepUntilMs ? entry : undefined
+  }
+
+  /** Hits of this very entry so far; 0 for one that is not here. */
+  hitsOf(entry: StoredEntry): number {
+    const slot = this.#slots.peek(entry.key.lookup)
+    return slot?.entry === entry ? slot.hits : 0
   }
 
   /** Takes the entry, or says why not. Entries pushed out by it are gone when this returns. */
@@ -121,7 +137,7 @@ export class MemoryTier {
       this.counters.refusals[refusal] += 1
       return refusal
     }
-    const slot = { entry, worthMs: worthOf(entry) }
+    const slot = { entry, worthMs: worthOf(entry), hits: 0 }
     this.#slots.set(entry.key.lookup, slot)
     this.#index.add(slot, entry.relations)
     this.counters.stored += 1

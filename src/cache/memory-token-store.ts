@@ -15,6 +15,8 @@ export type MemoryTokenStoreOptions = {
   /** Relations that may hold a token of their own; one more starts a new epoch. Default 100,000 (about 20 MB). */
   readonly tokensMax?: number
   readonly nowMs?: () => number
+  /** Monotonic: the clock of soft windows. */
+  readonly clockMs?: () => number
   /** Part of every token; random unless given. */
   readonly instance?: string
 }
@@ -27,6 +29,7 @@ export class MemoryTokenStore implements TokenStore {
   readonly #tokensMax: number
   readonly #source: TokenSource
   readonly #nowMs: () => number
+  readonly #clockMs: () => number
   #latestFence: string | undefined
   #overflowCount = 0
   #epochCount = 0
@@ -35,6 +38,7 @@ export class MemoryTokenStore implements TokenStore {
   constructor(options: MemoryTokenStoreOptions = {}) {
     this.#tokensMax = options.tokensMax ?? tokensMaxDefault
     this.#nowMs = options.nowMs ?? Date.now
+    this.#clockMs = options.clockMs ?? (() => performance.now())
     this.#source = new TokenSource(this.#nowMs, options.instance)
   }
 
@@ -64,15 +68,25 @@ export class MemoryTokenStore implements TokenStore {
     return this.#map.vector(relations)
   }
 
+  pastVectors(relations: readonly RelationName[]): readonly TokenVector[] {
+    return this.#map.pastVectors(relations, this.#clockMs())
+  }
+
   async raise(
     relations: readonly RelationName[],
     options: RaiseOptions = {},
   ): Promise<RaiseReceipt> {
     this.#throwIfClosed()
     this.#latestFence = laterFence(this.#latestFence, options.fence)
-    for (const relation of relations) {
+    const { maxStaleMs } = options
+    const text = this.#source.next()
+    for (const relation of new Set(relations)) {
       const fence = laterFence(this.#map.get(relation)?.fence, options.fence)
-      this.#map.set(relation, { text: this.#source.next(), fence })
+      const past =
+        maxStaleMs === undefined
+          ? undefined
+          : this.#map.pastOf(relation, this.#clockMs() + maxStaleMs)
+      this.#map.set(relation, { text, fence, ...(past === undefined ? {} : { past }) })
     }
     if (this.#map.size > this.#tokensMax) {
       this.#overflowCount += 1

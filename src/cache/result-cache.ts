@@ -5,6 +5,7 @@ import { FillBudget } from "./fill-budget.ts"
 import type { CacheKey } from "./key.ts"
 import { leadFill } from "./lead-fill.ts"
 import { MemoryTier, type MemoryTierLimits, type RefusalReason } from "./memory-tier.ts"
+import { isSameResult } from "./same-result.ts"
 import type { SharedFlight } from "./shared/shared-flight.ts"
 import type { SharedTier } from "./shared/shared-tier.ts"
 import {
@@ -54,6 +55,8 @@ export type LeadRequest = {
   readonly run: (signal: AbortSignal) => Promise<RowStream>
   /** Asked once the rows have ended: true when a row limit cut them. */
   readonly wasCut?: () => boolean
+  /** What the run makes anew: kept bytes are taken from it if they are the same, and it goes when the new entry comes. */
+  readonly replaces?: StoredEntry | undefined
   /** The duty towards other instances that `recall` gave. */
   readonly flight?: SharedFlight | undefined
 }
@@ -83,6 +86,8 @@ export class ResultCache {
   readonly flights: SingleFlight
   readonly budget: FillBudget
   readonly shared: SharedTier | undefined
+  /** Refreshes that gave the bytes that were there: they are kept once, under the new key. */
+  identicalCount = 0
   readonly #options: ResultCacheOptions
 
   constructor(options: ResultCacheOptions) {
@@ -110,7 +115,7 @@ export class ResultCache {
     const recall = await shared.recall({ key, ttlMs, waitMsMax, signal })
     if (recall.kind !== "hit") return recall
     const { result, ...times } = recall.recalled
-    const entry = this.#packed(request, result, times)
+    const entry = this.#made(request, this.#packed(result), times)
     // Whether memory has room for it or not, whoever waits for it gets it.
     this.memory.set(entry, nowMs())
     seat.complete(entry)
@@ -167,6 +172,7 @@ export class ResultCache {
       events?.skipped("token_changed")
       return entry
     }
+    if (request.replaces?.key.equals(entry.key) === false) this.memory.drop(request.replaces)
     const refusal = this.memory.set(entry, nowMs())
     if (refusal === undefined) events?.filled(entry)
     else events?.refused(refusal)
@@ -178,17 +184,25 @@ export class ResultCache {
     const { key, relations, capturedAtMs } = request
     const ttlMs = jitteredTtlMs(this.#options.ttl.ttlMs(relations), key.digest)
     const expiresAtMs = capturedAtMs + ttlMs
-    return this.#packed(request, result, { createdAtMs: capturedAtMs, expiresAtMs, warehouseMs })
+    const known = request.replaces?.result
+    const isSame = known !== undefined && isSameResult(known, result)
+    if (isSame) this.identicalCount += 1
+    const times = { createdAtMs: capturedAtMs, expiresAtMs, warehouseMs }
+    return this.#made(request, isSame ? known : this.#packed(result), times)
   }
 
-  #packed(
+  #packed(gathered: StoredResult): StoredResult {
+    return packResult(gathered, this.#options.commandComplete(gathered.tag))
+  }
+
+  #made(
     { key, relations }: Pick<LeadRequest, "key" | "relations">,
-    gathered: StoredResult,
+    result: StoredResult,
     times: Pick<StoredEntry, "createdAtMs" | "expiresAtMs" | "warehouseMs">,
   ): StoredEntry {
-    const result = packResult(gathered, this.#options.commandComplete(gathered.tag))
     const bytes = entryBytes(result, key.lookup.length + key.head.text.length, relations.length)
-    return { key, result, ...times, relations, bytes }
+    const keepUntilMs = times.expiresAtMs + this.#options.ttl.keepMs(relations)
+    return { key, result, ...times, keepUntilMs, relations, bytes }
   }
 
   /** An entry under raised tokens could never be found again: storing it would only cost memory. */

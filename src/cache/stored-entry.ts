@@ -9,6 +9,8 @@ export type StoredEntry = {
   /** When the filling query's tokens were captured, which is before it ran: age and TTL count from here. Monotonic clock. */
   readonly createdAtMs: number
   readonly expiresAtMs: number
+  /** Until then it may stay in memory, for readers who may have it past its time; never before `expiresAtMs`. */
+  readonly keepUntilMs: number
   /** What the entry saves at every hit. */
   readonly warehouseMs: number
   /** Everything the rows depend on: relations named, bases of views, relations read by policy predicates. */

@@ -1,8 +1,7 @@
 import type { RelationName } from "../core/relation.ts"
 import { lengthDelimited } from "./length-delimited.ts"
-import type { TokenVector } from "./token-store.ts"
-
-export type Token = { readonly text: string; readonly fence: string | undefined }
+import { type PastToken, pastAfter, pastVectors, type Token } from "./soft-window.ts"
+import { type TokenVector, unprovableFence } from "./token-store.ts"
 
 type Memo = { readonly revision: number; readonly vector: TokenVector }
 
@@ -21,6 +20,8 @@ export class TokenMap {
   /** What all relations of this epoch must wait for: the latest fence of the epochs before. */
   #epochFence: string | undefined
   #revision = 0
+  /** No window of this epoch is open after it. */
+  #pastUntilMs = Number.NEGATIVE_INFINITY
 
   constructor(epoch: string) {
     this.#epoch = epoch
@@ -53,6 +54,8 @@ export class TokenMap {
 
   set(relation: RelationName, token: Token): void {
     this.#tokens.set(relation, token)
+    const [latest] = token.past ?? []
+    if (latest !== undefined) this.#pastUntilMs = Math.max(this.#pastUntilMs, latest.untilMs)
     this.#revision += 1
   }
 
@@ -60,7 +63,25 @@ export class TokenMap {
     this.#epoch = epoch
     this.#epochFence = fence
     this.#tokens.clear()
+    this.#pastUntilMs = Number.NEGATIVE_INFINITY
     this.#revision += 1
+  }
+
+  /** What a token must remember that replaces the relation's softly. */
+  pastOf(relation: RelationName, untilMs: number): readonly PastToken[] {
+    return pastAfter(this.#tokens.get(relation), baseToken, untilMs)
+  }
+
+  /** TokenStore.pastVectors. */
+  pastVectors(relations: readonly RelationName[], nowMs: number): readonly TokenVector[] {
+    if (nowMs >= this.#pastUntilMs) return noVectors
+    const epoch = this.#epoch
+    const texts = pastVectors(sortedOnce(relations), this.#tokens, {
+      epoch,
+      baseText: baseToken,
+      nowMs,
+    })
+    return texts.map((text) => ({ text, epoch, fences: [unprovableFence] }))
   }
 
   /** A fence that is known better now. */
@@ -79,7 +100,7 @@ export class TokenMap {
   }
 
   #makeVector(relations: readonly RelationName[]): TokenVector {
-    const sorted = relations.length < 2 ? relations : [...new Set(relations)].toSorted()
+    const sorted = sortedOnce(relations)
     let text = lengthDelimited(this.#epoch)
     const fences = new Set<string>()
     if (this.#epochFence !== undefined) fences.add(this.#epochFence)
@@ -90,4 +111,10 @@ export class TokenMap {
     }
     return { text, epoch: this.#epoch, fences: [...fences] }
   }
+}
+
+const noVectors: readonly TokenVector[] = []
+
+function sortedOnce(relations: readonly RelationName[]): readonly RelationName[] {
+  return relations.length < 2 ? relations : [...new Set(relations)].toSorted()
 }

@@ -39,6 +39,11 @@ export type RaiseReceipt = {
 export type RaiseOptions = {
   /** The primary's WAL insert position, read before the call; a replica below it still shows the old rows. */
   readonly fence?: string | undefined
+  /**
+   * Soft: entries under the tokens that are replaced may be served for so long, counted from the raise. Undefined = hard, which also ends
+   * what earlier soft raises allowed.
+   */
+  readonly maxStaleMs?: number | undefined
 }
 
 /**
@@ -55,6 +60,11 @@ export interface TokenStore {
    * list must not be changed afterwards, because vectors are memoised by it.
    */
   vector(relations: readonly RelationName[]): TokenVector
+  /**
+   * The vectors in force before soft raises whose time is not over, newest first; mostly none. An entry under one of them may be
+   * served, marked as stale, in the same turn of the event loop; nothing may be stored under it. Ask `isUsable` first.
+   */
+  pastVectors(relations: readonly RelationName[]): readonly TokenVector[]
   /**
    * Gives each relation a new token. Resolves when the tokens are durable; once the receipt has settled, no vector that any
    * instance hands out holds an older one. Rejects with a GatewayError when they could not be made durable, or when that is

@@ -7,7 +7,13 @@ export type TtlClass = {
   readonly ttlMs: number
   /** now() may be the start of a bucket of this length; 0 = never, undefined = whatever holds without a class. */
   readonly timeBucketMs?: number | undefined
+  /** After that, for so long while one run makes it anew. Left out = 0. */
+  readonly staleWhileRevalidateMs?: number
+  /** After that, for so long while the warehouse cannot be reached. Left out = 0. */
+  readonly staleIfErrorMs?: number
 }
+
+type Figure = "ttlMs" | "staleWhileRevalidateMs" | "staleIfErrorMs"
 
 /** Expiry is spread over the last tenth of the TTL, so that entries filled together do not expire together. */
 const jitterShareMax = 0.1
@@ -18,49 +24,65 @@ const memoEntriesMax = 10_000
 /** The TTL of an entry is the least one among the relations it depends on. The first class that matches a relation counts. */
 export class TtlClasses {
   readonly #classes: readonly TtlClass[]
-  readonly #defaultTtlMs: number
-  readonly #memo = new Map<RelationName, number>()
+  readonly #default: TtlClass
+  readonly #memo = new Map<RelationName, TtlClass>()
 
   constructor(classes: readonly TtlClass[], defaultTtlMs: number) {
     this.#classes = classes
-    this.#defaultTtlMs = defaultTtlMs
+    this.#default = { pattern: "", ttlMs: defaultTtlMs }
   }
 
   /** 0 means: do not cache (`ttl_zero`). An entry without relations gets the default. */
   ttlMs(relations: readonly RelationName[]): number {
-    let leastMs = Number.POSITIVE_INFINITY
-    for (const relation of relations) leastMs = Math.min(leastMs, this.#ttlOf(relation))
-    return leastMs === Number.POSITIVE_INFINITY ? this.#defaultTtlMs : leastMs
+    return this.#least(relations, "ttlMs")
+  }
+
+  /** Time past the TTL in which an entry may be served while it is made anew; the least one of its relations. */
+  staleWhileRevalidateMs(relations: readonly RelationName[]): number {
+    return this.#least(relations, "staleWhileRevalidateMs")
+  }
+
+  /** Time past the TTL in which an entry may be served when the warehouse cannot be reached. */
+  staleIfErrorMs(relations: readonly RelationName[]): number {
+    return this.#least(relations, "staleIfErrorMs")
+  }
+
+  /** Time past the TTL in which an entry may be of use. */
+  keepMs(relations: readonly RelationName[]): number {
+    return Math.max(this.staleWhileRevalidateMs(relations), this.staleIfErrorMs(relations))
   }
 
   /** Pattern of the class that decides `ttlMs`; undefined when the default does. */
   decidingPattern(relations: readonly RelationName[]): string | undefined {
     const leastMs = this.ttlMs(relations)
-    const deciding = relations.find((relation) => this.#ttlOf(relation) === leastMs)
+    const deciding = relations.find((relation) => this.#classOf(relation).ttlMs === leastMs)
     if (deciding === undefined) return undefined
-    return this.#classOf(deciding)?.pattern
+    const found = this.#classOf(deciding)
+    return found === this.#default ? undefined : found.pattern
   }
 
   /** The least time bucket of all relations; `otherwiseMs` for those whose class names none. 0 means: now() stays what it is. */
   timeBucketMs(relations: readonly RelationName[], otherwiseMs: number): number {
     if (relations.length === 0) return otherwiseMs
-    const buckets = relations.map(
-      (relation) => this.#classOf(relation)?.timeBucketMs ?? otherwiseMs,
-    )
+    const buckets = relations.map((relation) => this.#classOf(relation).timeBucketMs ?? otherwiseMs)
     return Math.min(...buckets)
   }
 
-  #classOf(relation: RelationName): TtlClass | undefined {
-    return this.#classes.find((item) => relationMatchesGlob(item.pattern, relation))
+  #least(relations: readonly RelationName[], figure: Figure): number {
+    let leastMs = Number.POSITIVE_INFINITY
+    for (const relation of relations)
+      leastMs = Math.min(leastMs, this.#classOf(relation)[figure] ?? 0)
+    return leastMs === Number.POSITIVE_INFINITY ? (this.#default[figure] ?? 0) : leastMs
   }
 
-  #ttlOf(relation: RelationName): number {
+  #classOf(relation: RelationName): TtlClass {
     const known = this.#memo.get(relation)
     if (known !== undefined) return known
-    const ttlMs = this.#classOf(relation)?.ttlMs ?? this.#defaultTtlMs
+    const found =
+      this.#classes.find((item) => relationMatchesGlob(item.pattern, relation)) ?? this.#default
     if (this.#memo.size >= memoEntriesMax) this.#memo.clear()
-    this.#memo.set(relation, ttlMs)
-    return ttlMs
+    this.#memo.set(relation, found)
+    return found
   }
 }
 

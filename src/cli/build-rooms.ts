@@ -14,6 +14,8 @@ import { DescriptionMemo } from "../pipeline/description-memo.ts"
 import { EstimateMemo } from "../pipeline/estimate.ts"
 import type { InvalidationTarget } from "../pipeline/invalidate.ts"
 import { PlanMemo } from "../pipeline/plan-memo.ts"
+import { dueAhead } from "../pipeline/refresh-ahead.ts"
+import { Refreshes } from "../pipeline/refreshes.ts"
 import type { Rooms } from "../pipeline/rooms.ts"
 import { Verifier } from "../pipeline/verify/verifier.ts"
 import { WantedRelations } from "../pipeline/wanted-relations.ts"
@@ -73,6 +75,7 @@ export type Built = {
   /** By the database name of a startup packet. */
   readonly routes: ReadonlyMap<string, WarehouseRoute>
   readonly cache: ResultCache
+  readonly refreshes: Refreshes
   readonly tokens: BuiltTokens["store"]
   readonly isRedisUp: BuiltTokens["isRedisUp"]
   readonly skippedFills: ReadonlyMap<FillSkipReason, number>
@@ -113,10 +116,9 @@ export async function buildRooms(
   const ttl = new TtlClasses(
     [
       { pattern: "pg_catalog.*", ttlMs: cacheLimits.catalogTtlMs },
-      ...cacheLimits.ttlClasses.map(({ relations, ttlMs, timeBucketMs }) => ({
+      ...cacheLimits.ttlClasses.map(({ relations, ...times }) => ({
         pattern: relations,
-        ttlMs,
-        timeBucketMs,
+        ...times,
       })),
     ],
     cacheLimits.defaultTtlMs,
@@ -141,6 +143,14 @@ export async function buildRooms(
       skipped: (reason) => skippedFills.set(reason, (skippedFills.get(reason) ?? 0) + 1),
     },
   })
+  const refreshes = new Refreshes(
+    {
+      refreshesMax: cacheLimits.refresh.refreshesMax,
+      resultBytesMax: cacheLimits.entryBytesMax,
+    },
+    nowMs,
+  )
+  const isDueAhead = dueAhead(cacheLimits.refresh, cache.memory, nowMs)
   const policies = new PolicySource(configuration, log.child("policies"))
   const lookupTargets = new Map<string, LookupTarget>()
   let quietUntilMs = 0
@@ -154,7 +164,17 @@ export async function buildRooms(
       },
     },
   )
-  const shared = { statements, tokens, ttl, cache, nowMs, claims, policy: () => policies.current }
+  const shared = {
+    statements,
+    tokens,
+    ttl,
+    cache,
+    nowMs,
+    claims,
+    refreshes,
+    isDueAhead,
+    policy: () => policies.current,
+  }
   const watch = new PolicyWatch(Object.keys(configuration.warehouses), log.child("policies"))
   for (const [name, warehouse] of Object.entries(configuration.warehouses))
     warehouses.push(buildWarehouse(name, { configuration, warehouse, log, events, shared, watch }))
@@ -176,6 +196,7 @@ export async function buildRooms(
     warehouses,
     routes,
     cache,
+    refreshes,
     tokens,
     isRedisUp,
     skippedFills,
@@ -244,7 +265,15 @@ function lookupTargetOf({ rooms }: BuiltWarehouse): LookupTarget {
 
 type SharedRooms = Pick<
   Rooms,
-  "statements" | "tokens" | "ttl" | "cache" | "nowMs" | "claims" | "policy"
+  | "statements"
+  | "tokens"
+  | "ttl"
+  | "cache"
+  | "nowMs"
+  | "claims"
+  | "policy"
+  | "refreshes"
+  | "isDueAhead"
 >
 
 type BuildParts = {

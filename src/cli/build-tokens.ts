@@ -72,7 +72,7 @@ export function applyNews(
   targets: readonly InvalidationTarget[],
 ): void {
   if (news.isNewEpoch) cache.memory.clear()
-  else cache.memory.forget(news.relations ?? [])
+  else cache.memory.forget(news.relations?.filter((name) => !news.softened.includes(name)) ?? [])
   if (news.isOwn) return
   const changesNames = news.relations?.includes(catalogueRelation) ?? true
   for (const { rooms, onInvalidated } of targets) {

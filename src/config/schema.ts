@@ -115,6 +115,14 @@ const cache = z
             "now() may be the start of a bucket of this length; default: the role's, or cache.timeBucketMs.",
             timeBucketBounds,
           ),
+          staleWhileRevalidateMs: durationMs(
+            0,
+            "After it: served for so long while one run in the background makes it anew.",
+          ),
+          staleIfErrorMs: durationMs(
+            0,
+            "After it: served for so long, with a warning, while the warehouse cannot be reached.",
+          ),
         }),
       )
       .max(1_000, "has more than 1000 classes")
@@ -122,6 +130,23 @@ const cache = z
       .meta({
         description: "First match wins for a relation; a result lives as long as its shortest.",
       }),
+    refresh: z
+      .strictObject({
+        refreshesMax: integer(2, "Runs in the background at one time.", { min: 1, max: 1_000 }),
+        aheadHitsMin: integer(
+          0,
+          "A result with so many hits is made anew before its life ends; 0 = none is.",
+          { max: 1_000_000 },
+        ),
+        aheadShare: z
+          .number()
+          .gt(0, "must be above 0")
+          .max(0.5, "must be 0.5 or less")
+          .default(0.1)
+          .meta({ description: "Last share of its life in which that happens." }),
+      })
+      .prefault({})
+      .meta({ description: "Runs that no client waits for." }),
     catalogTtlMs: durationMs(30_000, "Life of answers from the system catalogues."),
     timeBucketMs: durationMs(
       0,

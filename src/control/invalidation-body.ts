@@ -8,6 +8,9 @@ const sourceLengthMax = 256
 const timeoutSecondsDefault = 5
 /** Longer waits belong to 202 and a look at the status. */
 const timeoutSecondsMax = 60
+const maxStaleSecondsDefault = 300
+/** A day: what may be older than that wants no soft invalidation. */
+const maxStaleSecondsMax = 86_400
 /** More faults than this are not listed: the body is something else altogether. */
 const faultsMax = 20
 
@@ -56,11 +59,12 @@ class BodyReader {
 }
 
 /** Parts of the published interface that this version does not serve. Ignoring one would promise what does not happen. */
-const unsupported = new Set(["partitions", "max_stale_seconds"])
+const unsupported = new Set(["partitions"])
 
 const bodyFields = [
   "items",
   "mode",
+  "max_stale_seconds",
   "warm",
   "dry_run",
   "wait",
@@ -125,6 +129,21 @@ function readTimeoutMs(reader: BodyReader, value: unknown): number {
   return timeoutSecondsDefault * 1_000
 }
 
+/** undefined: a hard invalidation. */
+function readMaxStaleMs(reader: BodyReader, mode: unknown, value: unknown): number | undefined {
+  const known = mode === undefined ? "hard" : reader.oneOf("mode", mode, modes)
+  if (known === "hard" && value !== undefined)
+    reader.fault("max_stale_seconds", "belongs to mode soft")
+  if (known !== "soft") return undefined
+  const seconds = value ?? maxStaleSecondsDefault
+  const isInRange = typeof seconds === "number" && seconds > 0 && seconds <= maxStaleSecondsMax
+  if (isInRange) return Math.floor(seconds * 1_000)
+  return reader.fault(
+    "max_stale_seconds",
+    `must be a number above 0 and up to ${maxStaleSecondsMax}`,
+  )
+}
+
 /**
  * The body of POST /v1/invalidations. Throws a {@link FaultyRequest} (400) with every fault, or 413 `too_many_items`.
  * Unknown fields are faults: a misspelt one must not silently do less than its author meant.
@@ -135,12 +154,17 @@ export function readInvalidationRequest(
 ): InvalidationRequest {
   const reader = new BodyReader()
   const fields = reader.fields("", body, bodyFields) ?? {}
-  const { items, mode, warm, dry_run, wait, timeout_seconds, source, warehouse } = fields as Record<
-    string,
-    unknown
-  >
-  if (mode === "soft") reader.fault("mode", "soft is not supported yet")
-  else if (mode !== undefined) reader.oneOf("mode", mode, ["hard"])
+  const {
+    items,
+    mode,
+    max_stale_seconds,
+    warm,
+    dry_run,
+    wait,
+    timeout_seconds,
+    source,
+    warehouse,
+  } = fields as Record<string, unknown>
   if (warm !== undefined && warm !== false) reader.fault("warm", "is not supported yet")
   if (warehouse !== undefined && !warehouses.some((name) => name === warehouse))
     reader.fault("warehouse", "names no configured warehouse")
@@ -150,6 +174,7 @@ export function readInvalidationRequest(
     isDryRun: dry_run === undefined ? false : (reader.flag("dry_run", dry_run) ?? false),
     wait: wait === undefined ? "cluster" : (reader.oneOf("wait", wait, waits) ?? "cluster"),
     timeoutMs: readTimeoutMs(reader, timeout_seconds),
+    maxStaleMs: readMaxStaleMs(reader, mode, max_stale_seconds),
     source: readSource(reader, source),
   }
   if (reader.faults.length > 0) throw new FaultyRequest(reader.faults)
@@ -157,3 +182,4 @@ export function readInvalidationRequest(
 }
 
 const waits = ["cluster", "none"] as const
+const modes = ["hard", "soft"] as const

@@ -27,8 +27,9 @@ async function perform(
     const durationMs = performance.now() - startMs
     const { kind: source, job, runId } = request.source
     const result = { source, status, matchedItems, unmatchedItems, durationMs }
-    options.metrics.invalidationFinished({ ...result, mode: "hard" })
-    options.log.info("invalidation", { ...result, caller, job, runId })
+    const mode = request.maxStaleMs === undefined ? "hard" : "soft"
+    options.metrics.invalidationFinished({ ...result, mode })
+    options.log.info("invalidation", { ...result, mode, caller, job, runId })
   }
   try {
     const outcome = await options.invalidator.invalidate(request)

@@ -50,7 +50,19 @@ export const schemas = {
   InvalidationRequest: closed(
     {
       items: { ...list({ oneOf: oneItem }), minItems: 1, maxItems: 1_000 },
-      mode: { enum: ["hard"], default: "hard" },
+      mode: {
+        enum: ["hard", "soft"],
+        default: "hard",
+        description:
+          "hard: no read that starts after the answer sees older data. soft: results from before may be served for max_stale_seconds while they are made anew in the background.",
+      },
+      max_stale_seconds: {
+        type: "number",
+        exclusiveMinimum: 0,
+        maximum: 86_400,
+        default: 300,
+        description: "Only with mode soft. A later hard invalidation ends it at once.",
+      },
       warm: { const: false, description: "Not served yet." },
       dry_run: {
         type: "boolean",

@@ -17,6 +17,8 @@ export type InvalidationRequest = {
   /** `cluster`: answered when every live instance confirmed; `none`: as soon as the tokens are durable. */
   readonly wait: "cluster" | "none"
   readonly timeoutMs: number
+  /** Soft: results from before may be served for so long, counted from the call. Undefined = hard. */
+  readonly maxStaleMs?: number | undefined
   readonly source: {
     readonly kind: string
     readonly job: string | undefined

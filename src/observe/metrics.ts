@@ -28,7 +28,7 @@ export type ConnectionOutcome = "accepted" | "login_failed" | "refused"
 export type InvalidationEvent = {
   /** `source.kind` as the caller wrote it; bounded here. */
   readonly source: string
-  readonly mode: "hard"
+  readonly mode: "hard" | "soft"
   readonly status: "applied" | "pending" | "dry_run" | "failed"
   readonly matchedItems: number
   readonly unmatchedItems: number

@@ -118,6 +118,26 @@ export const sourceTable = {
     help: "Times that the shared tier was given up for a while.",
     labels: [],
   },
+  cache_stale_served_total: {
+    type: "counter",
+    help: "Answers from results past their time, by why that was allowed (soft, expired, error).",
+    labels: ["kind"],
+  },
+  cache_refreshes_total: {
+    type: "counter",
+    help: "Runs in the background that make results anew, by how they ended or why there was none (ended, failed, limit, pool_busy).",
+    labels: ["result"],
+  },
+  cache_refreshes_running: {
+    type: "gauge",
+    help: "Runs in the background that make results anew now.",
+    labels: [],
+  },
+  cache_refreshes_identical_total: {
+    type: "counter",
+    help: "Such runs that gave the bytes that were there already.",
+    labels: [],
+  },
   cache_fill_skipped_total: {
     type: "counter",
     help: "Cacheable results that were not kept, by reason.",

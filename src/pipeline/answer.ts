@@ -1,4 +1,4 @@
-import { type CacheKey, completeKey } from "../cache/key.ts"
+import { type CacheKey, completeKey, type KeyBase } from "../cache/key.ts"
 import type { LeadRequest } from "../cache/result-cache.ts"
 import type { LeaderSeat } from "../cache/single-flight.ts"
 import type { StoredEntry } from "../cache/stored-entry.ts"
@@ -24,6 +24,7 @@ import { ReportDraft } from "./report.ts"
 import type { Rooms } from "./rooms.ts"
 import { deadlineOf, runOnWarehouse, timedOut, type WarehouseRows } from "./run.ts"
 import { runOnCatalogue } from "./run-on-catalogue.ts"
+import { type Stale, staleEntry, staleInPlaceOf, staleRemarks } from "./stale.ts"
 import { boundToBucket, bucketRemark, readsClock } from "./time-bucket.ts"
 import { notInCache, timeBucketMsOf, type Wish, wishOf } from "./wish.ts"
 import { withClaims } from "./with-claims.ts"
@@ -94,10 +95,20 @@ export function answer(question: Question, rooms: Rooms): Answer | Promise<Answe
     const hit = rooms.cache.lookup(decision.key)
     if (hit !== undefined && isYoungEnough(hit, course)) {
       if (rooms.verifier?.isDue() === true) sample(course, hit, decision)
+      if (course.wish.use === "on" && rooms.isDueAhead(hit)) refresh(course, decision, hit)
       return serve(course, hit, "hit_l1")
     }
+    const stale = staleEntry({ ...course, ...decision })
+    if (stale !== undefined) {
+      refresh(course, decision, stale.entry)
+      return serveStale(course, stale)
+    }
   }
-  return miss(course, decision)
+  return miss(course, decision).catch((thrown: unknown) => {
+    const stale = staleInPlaceOf(thrown, { ...course, ...decision })
+    if (stale === undefined) throw thrown
+    return serveStale(course, stale)
+  })
 }
 
 /** With the start of a time bucket in place of now(), where that is allowed. */
@@ -157,11 +168,14 @@ export function undefinedParameter(statement: Statement): GatewayError {
 
 type Keyed = {
   readonly kind: "keyed"
+  readonly base: KeyBase
   readonly key: CacheKey
   readonly vector: TokenVector
   readonly capturedAtMs: number
   /** The date that the key was made for, for a statement that uses current_date. */
   readonly date: string | undefined
+  /** The entry that a refresh makes anew. */
+  readonly replaces?: StoredEntry
 }
 
 type CacheDecision = Keyed | { readonly kind: "bypass"; readonly reason: BypassReason }
@@ -189,7 +203,7 @@ function cacheDecision({ question, plan, rooms, wish, isShared }: Course): Cache
   const base = keyBaseOf(plan, date, { context: question, rooms })
   const { parameters, resultFormats } = question
   const key = completeKey(base, { parameters, resultFormats, vector })
-  return { kind: "keyed", key, vector, capturedAtMs, date }
+  return { kind: "keyed", base, key, vector, capturedAtMs, date }
 }
 
 function dateOf(question: Question, rooms: Rooms): string | undefined {
@@ -210,6 +224,34 @@ function serve(
 function sample({ question, plan, rooms }: Course, entry: StoredEntry, keyed: Keyed): void {
   const { vector, date } = keyed
   rooms.verifier?.offer({ question, plan, entry, vector, date })
+}
+
+function serveStale(course: Course, { kind, entry }: Stale): Answer {
+  const { question, rooms, draft, canonical } = course
+  rooms.refreshes.served[kind] += 1
+  const ageMs = rooms.nowMs() - entry.createdAtMs
+  const report = draft.finish("stale", undefined, ageMs)
+  const remarks = [...course.remarks, ...staleRemarks(kind, ageMs, question)]
+  return { kind: "stored", result: entry.result, report, canonical, remarks }
+}
+
+/**
+ * What was served is made anew in the background: under this reader's very plan, parameters and settings, and under the vector
+ * that was captured before it was served.
+ */
+function refresh(course: Course, keyed: Keyed, served: StoredEntry): void {
+  const { question, rooms } = course
+  const pools = rooms.router.endpoints.map(({ pool }) => pool)
+  rooms.refreshes.start(served, pools, (abort) => {
+    const seat = rooms.cache.join(keyed.key)
+    if (seat.role !== "leader") return undefined
+    // What is made anew before its time is still good in the shared tier, and not to be taken from there.
+    const isAhead = served.key.equals(keyed.key) && rooms.nowMs() < served.expiresAtMs
+    const wish: Wish = { ...course.wish, use: isAhead ? "refresh" : "on" }
+    const unasked = { ...question, abort, transaction: undefined }
+    const draft = new ReportDraft(unasked, rooms.warehouse)
+    return lead({ ...course, question: unasked, draft, wish }, { ...keyed, replaces: served }, seat)
+  })
 }
 
 /** Nothing is looked up, nothing is stored. */
@@ -307,7 +349,7 @@ async function fill(
     duties.flight?.leave("cancelled")
     throw notInCache(undefined)
   }
-  const { key, vector, capturedAtMs, date } = keyed
+  const { key, vector, capturedAtMs, date, replaces } = keyed
   let run: WarehouseRows | undefined
   const rows = await rooms.cache.lead({
     ...duties,
@@ -315,6 +357,7 @@ async function fill(
     vector,
     relations: plan.relations,
     capturedAtMs,
+    replaces,
     signal: question.abort.signal,
     run: async (signal) => {
       run = await runOnWarehouse(question, plan, rooms, { signal, fences: vector.fences })

@@ -107,6 +107,7 @@ export class LocalInvalidator implements Invalidator {
     if (first === undefined) return { ...this.#dryRun(items, unmatched), status: "applied" }
     const names = [...new Set(items.flatMap((item) => item.resolved))]
     const { tokens, cache } = first.target.rooms
+    const { maxStaleMs } = request
     // Without a catalogue nobody knows which relations a name stands for: everything becomes cold.
     const isBlind = resolved.some((entry) => entry.snapshot === undefined)
     const fences = resolved.map((entry) => entry.fence)
@@ -120,11 +121,18 @@ export class LocalInvalidator implements Invalidator {
         const own = names.filter((name) => isOnlyIn(name, snapshot, resolved))
         if (resolved.length > 1 && own.length > 0)
           // oxlint-disable-next-line no-await-in-loop -- a warehouse after the other, all of them before the answer
-          await tokens.raise(own, { fence: fences[index] })
+          await tokens.raise(own, { fence: fences[index], maxStaleMs })
       }
       const rest = resolved.length === 1 ? names : names.filter((name) => isShared(name, resolved))
-      receipt = await tokens.raise([...rest, catalogueRelation], { fence: shared })
-      cache.memory.forget([...names, catalogueRelation])
+      if (maxStaleMs === undefined) {
+        receipt = await tokens.raise([...rest, catalogueRelation], { fence: shared })
+        cache.memory.forget([...names, catalogueRelation])
+      } else {
+        if (rest.length > 0) await tokens.raise(rest, { fence: shared, maxStaleMs })
+        // What tables there are is never told from before.
+        receipt = await tokens.raise([catalogueRelation], { fence: shared })
+        cache.memory.forget([catalogueRelation])
+      }
     }
     // The last receipt settles for all of them: who has applied its change has applied those before.
     const outcome = (

@@ -23,6 +23,8 @@ export type Question = {
   readonly settings: SettingsView
   /** `sluice.cache` of the session: a client may only reduce caching. The statement's own hints come on top (wish.ts). */
   readonly caching: CacheUse
+  /** `sluice.stale_notice`: the client wants to be told when it is given an earlier result. Left out = no. */
+  readonly tellsStale?: boolean
   /** The session's own statement_timeout; 0 = none. The role's limit holds as well. */
   readonly statementTimeoutMs: number
   /** Undefined outside an explicit transaction. */

@@ -1,4 +1,5 @@
 import type { ResultCache } from "../cache/result-cache.ts"
+import type { StoredEntry } from "../cache/stored-entry.ts"
 import type { TokenStore } from "../cache/token-store.ts"
 import type { TtlClasses } from "../cache/ttl-classes.ts"
 import type { Catalog } from "../catalog/catalog.ts"
@@ -10,6 +11,7 @@ import type { ClaimSource } from "./claim-source.ts"
 import type { DescriptionMemo } from "./description-memo.ts"
 import type { EstimateMemo } from "./estimate.ts"
 import type { PlanMemo } from "./plan-memo.ts"
+import type { Refreshes } from "./refreshes.ts"
 import type { Sampler } from "./verify/sampler.ts"
 import type { WantedRelations } from "./wanted-relations.ts"
 
@@ -46,6 +48,9 @@ export type Rooms = {
   readonly cache: ResultCache
   readonly tokens: TokenStore
   readonly ttl: TtlClasses
+  readonly refreshes: Refreshes
+  /** True for a popular entry near its end, when such are made anew before it. Asked at every hit. */
+  readonly isDueAhead: (entry: StoredEntry) => boolean
   readonly router: Router
   /** Answers for pg_catalog where the engine has none. */
   readonly shadow: ShadowCatalogue | undefined

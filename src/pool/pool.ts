@@ -138,6 +138,11 @@ export class Pool {
     return this.#grant(slot)
   }
 
+  /** True when a lease asked for now would take no connection that somebody waits for. */
+  get hasRoom(): boolean {
+    return this.#waiters.size === 0 && (this.#idle.length > 0 || this.#openable > 0)
+  }
+
   stats(): PoolStats {
     const leased = this.#leased.size
     const idle = this.#idle.length

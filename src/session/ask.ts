@@ -23,6 +23,7 @@ export function questionOf(request: RunRequest, state: SessionState): Question {
     database: state.origin.database,
     settings: state.settings.view,
     caching: state.caching,
+    tellsStale: state.tellsStale,
     statementTimeoutMs: state.statementTimeoutMs,
     transaction: state.scope,
     abort: state.abort,

@@ -116,6 +116,10 @@ export class SessionState {
     return text === "0" ? 0 : durationMs(name, text)
   }
 
+  get tellsStale(): boolean {
+    return this.settings.values.get("sluice.stale_notice") === "on"
+  }
+
   get caching(): CacheUse {
     const value = this.settings.values.get("sluice.cache")
     return value === "off" || value === "refresh" || value === "only" ? value : "on"

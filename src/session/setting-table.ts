@@ -166,6 +166,7 @@ const rules: readonly SettingRule[] = [
   rule("sluice.cache", "local", "on", (value) =>
     enumValue("sluice.cache", value, ["on", "off", "refresh", "only"]),
   ),
+  boolean("sluice.stale_notice", "local", "off"),
 ]
 
 const byName: ReadonlyMap<string, SettingRule> = new Map(

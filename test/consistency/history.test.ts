@@ -60,6 +60,22 @@ describe("the freshness checker", () => {
       assert.equal(violationsOf({ acks, reads: [item.read] }).length, item.violations)
     })
 
+  const softCases = [
+    {
+      title: "accepts an old value within a soft one's time",
+      read: read(2, 118, 120),
+      violations: 0,
+    },
+    { title: "reports it after that time", read: read(2, 131, 140), violations: 1 },
+    { title: "reports within it what a hard one has ended", read: read(1, 25, 26), violations: 1 },
+  ]
+  for (const item of softCases)
+    it(item.title, () => {
+      const soft = { ...ack(3, 20, 24), maxStaleMs: 100 }
+      const found = violationsOf({ acks: [...acks, soft], reads: [item.read] })
+      assert.equal(found.length, item.violations)
+    })
+
   it("names the acknowledgement that the read missed", () => {
     const [violation] = violationsOf({ acks, reads: [read(1, 15, 16)] })
     assert.deepEqual(violation?.required, acks[1])

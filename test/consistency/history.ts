@@ -9,6 +9,8 @@ export type Ack = {
   /** Order number and time of the moment just before the commit was sent. */
   readonly commitOrder: number
   readonly commitMs: number
+  /** Of a soft invalidation: for so long after it older values may be seen; undefined = not at all. */
+  readonly maxStaleMs?: number | undefined
   /** Order number and time of the moment at which the acknowledgement had been read. */
   readonly order: number
   readonly atMs: number
@@ -67,17 +69,26 @@ function lastBefore(acks: readonly Ack[], limit: number): number {
   return low - 1
 }
 
+/** The newest of these acks whose time for older values was over when the read started. */
+function lastSoftBefore(acks: readonly Ack[], startMs: number): Ack | undefined {
+  return acks.findLast(({ atMs, maxStaleMs = 0 }) => atMs + maxStaleMs < startMs)
+}
+
 /**
  * Reads that break the promise: started after an acknowledgement and answered with an older value. Counters of one relation
- * only rise and its writer waits for each acknowledgement before the next change, so that the last ack is the greatest.
+ * only rise and its writer waits for each acknowledgement before the next change, so that the last ack is the greatest. A soft ack
+ * counts from the end of its time.
  */
 export function violationsOf(history: Pick<History, "acks" | "reads">): Violation[] {
-  const acks = byRelation(history.acks)
+  const acks = byRelation(history.acks.filter(({ maxStaleMs }) => maxStaleMs === undefined))
+  const soft = byRelation(history.acks.filter(({ maxStaleMs }) => maxStaleMs !== undefined))
   const found: Violation[] = []
   for (const read of history.reads)
     for (const [relation, seen] of read.seen) {
       const list = acks.get(relation) ?? []
-      const required = list[lastBefore(list, read.startOrder)]
+      const hard = list[lastBefore(list, read.startOrder)]
+      const late = lastSoftBefore(soft.get(relation) ?? [], read.startMs)
+      const required = (late?.counter ?? 0) > (hard?.counter ?? 0) ? late : hard
       if (required !== undefined && seen < required.counter)
         found.push({ read, relation, seen, required })
     }

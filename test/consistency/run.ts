@@ -14,6 +14,8 @@ const { values: flags } = parseArgs({
     readers: { type: "string", default: "8" },
     seed: { type: "string", default: String(Date.now() % 1_000_000) },
     minutes: { type: "string", default: "20" },
+    /** Share of invalidations that are soft. */
+    soft: { type: "string", default: "0.3" },
     /** Reads the warehouse itself: what the checker must find nothing wrong with. */
     "origin-only": { type: "boolean", default: false },
   },
@@ -27,11 +29,17 @@ function print(text: string): void {
 const selfCheckReads = 1_000
 
 function invalidateBy(gateway: RunningGateway): Invalidate {
-  return async (items) => {
+  return async (items, maxStaleMs) => {
     const response = await fetch(new URL("/v1/invalidations", gateway.controlUrl), {
       method: "POST",
       headers: { authorization: `Bearer ${gateway.token}`, "content-type": "application/json" },
-      body: JSON.stringify({ items, wait: "cluster" }),
+      body: JSON.stringify({
+        items,
+        wait: "cluster",
+        ...(maxStaleMs === undefined
+          ? {}
+          : { mode: "soft", max_stale_seconds: maxStaleMs / 1_000 }),
+      }),
     })
     const answer = (await response.json()) as { unmatched?: readonly string[] }
     if (response.status !== 200 || (answer.unmatched?.length ?? 0) > 0)
@@ -73,6 +81,7 @@ async function workload(options: {
           invalidate: options.invalidate,
           random,
           from: options.from,
+          softShare: Number(flags.soft),
         })
       }),
       ...Array.from({ length: Number(flags.readers) }, (_, reader) =>
@@ -117,7 +126,8 @@ function judge(history: History, isCached: boolean): number {
     )
   let problems = violations.length
   if (!isCached) return problems
-  for (const needed of ["hit_l1", "miss", "coalesced"])
+  const isSoft = Number(flags.soft) > 0
+  for (const needed of ["hit_l1", "miss", "coalesced", ...(isSoft ? ["stale"] : [])])
     if (!outcomes.includes(needed)) {
       print(`no read was a ${needed}: the run proves nothing about it`)
       problems += 1

@@ -7,7 +7,10 @@ import { RawSession, type SessionOptions } from "../support/query-generator-sess
 import type { History } from "./history.ts"
 import { type Shape, shapes, type Target, targets } from "./shapes.ts"
 
-export type Invalidate = (items: Target["items"]) => Promise<void>
+export type Invalidate = (items: Target["items"], maxStaleMs: number | undefined) => Promise<void>
+
+/** Times that soft invalidations allow: some end within a run, some are ended by the next hard one. */
+const softMs = [100, 400, 60_000] as const
 
 /** Shared by writers and readers: when to end, and the moment of the latest acknowledgement. */
 export class Run {
@@ -64,6 +67,8 @@ export async function write(options: {
   /** First value written; greater than any that an earlier run left behind. */
   readonly from: number
   readonly pauseMsMax?: number
+  /** Share of invalidations that are soft; default 0. */
+  readonly softShare?: number
 }): Promise<void> {
   const { run, target, client, invalidate, random } = options
   const { history } = run
@@ -71,12 +76,14 @@ export async function write(options: {
     const commitMs = performance.now()
     const commitOrder = history.tick()
     await client.query(target.write(counter))
-    await invalidate([random.pick(target.items)])
+    const maxStaleMs = random.chance(options.softShare ?? 0) ? random.pick(softMs) : undefined
+    await invalidate([random.pick(target.items)], maxStaleMs)
     history.acks.push({
       relation: target.relation,
       counter,
       commitOrder,
       commitMs,
+      maxStaleMs,
       order: history.tick(),
       atMs: performance.now(),
     })

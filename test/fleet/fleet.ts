@@ -11,6 +11,8 @@ import { splitUri } from "../support/query-generator-session.ts"
 /** Short, so that a fault can outlast it many times in a minute. */
 export const leaseMs = 500
 const readersPerGateway = 2
+/** Share of invalidations that are soft. */
+const softShare = 0.3
 const writerPauseMsMax = 400
 
 export type FleetOptions = {
@@ -118,8 +120,10 @@ export function persistentInvalidate(
   random: Random,
   calls: Calls,
 ): Invalidate {
-  return async (items) => {
-    const body = JSON.stringify({ items, wait: "cluster", timeout_seconds: 5 })
+  return async (items, maxStaleMs) => {
+    const mode = maxStaleMs === undefined ? "hard" : "soft"
+    const bound = maxStaleMs === undefined ? {} : { max_stale_seconds: maxStaleMs / 1_000 }
+    const body = JSON.stringify({ items, mode, ...bound, wait: "cluster", timeout_seconds: 5 })
     for (;;) {
       const gateway = random.pick(gateways())
       try {
@@ -209,6 +213,7 @@ export async function observe(
           random,
           from: options.from,
           pauseMsMax: writerPauseMsMax,
+          softShare,
         })
       }),
       ...fleet.gateways.flatMap((_, at) =>

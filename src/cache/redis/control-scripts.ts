@@ -4,7 +4,8 @@
  *
  * Keys, all in one slot of a cluster and none with a TTL:
  *   control    registry, epoch, identity, seq, fence, latest, settled, lease; and how many items the other three must have
- *   tokens     relation -> "token" or "token|fence"
+ *   tokens     relation -> "token", "token|fence" or, after soft changes, "token|fence|links": the tokens that they replaced and
+ *              the time in ms that each allowed, as "token=ms" with commas between, newest first
  *   log        the newest changes, oldest first: {"o": instance that raised, "n": names, or absent for "everything"}
  *   instances  instance -> "seq:beat": the change that it has applied, and the number of its heartbeat
  *
@@ -102,7 +103,7 @@ return reply
 
 /**
  * ARGV: instance, a random name, a unique text for the tokens, fence or "", most tokens, most log entries, most names in one
- * entry, channel, "1" for a new epoch, names.
+ * entry, channel, "1" for a new epoch, ms for which a soft change allows what was before or "" for a hard one, most links of a token, names.
  * Gives registry, epoch, seq, longest lease, and 1 when there were too many tokens and a new epoch has begun for that.
  */
 const raise = `${open}
@@ -121,17 +122,29 @@ local function later(left, right)
   if leftHigh > rightHigh or (leftHigh == rightHigh and leftLow > rightLow) then return left end
   return right
 end
+local function softLinks(before)
+  local links = { (before and string.match(before, '^[^|]*') or '') .. '=' .. ARGV[10] }
+  local older = before and string.match(before, '^[^|]*|[^|]*|(.*)$') or ''
+  for link in string.gmatch(older, '[^,]+') do
+    if #links < tonumber(ARGV[11]) then links[#links + 1] = link end
+  end
+  return table.concat(links, ',')
+end
 local fence, isNewEpoch, isOverflow = ARGV[4], ARGV[9] == '1', 0
 local seq = redis.call('HINCRBY', control, 'seq', 1)
 local token = string.format('%012x', seq) .. '-' .. ARGV[3]
 local latest = later(state.latest, fence)
 local names = {}
-for index = 10, #ARGV do
+for index = 12, #ARGV do
   local name = ARGV[index]
   names[#names + 1] = name
   local before = redis.call('HGET', tokens, name)
-  local own = later(before and string.match(before, '|(.*)$'), fence)
-  redis.call('HSET', tokens, name, own == '' and token or (token .. '|' .. own))
+  local own = later(before and string.match(before, '^[^|]*|([^|]*)'), fence)
+  local value = own == '' and token or (token .. '|' .. own)
+  if ARGV[10] ~= '' then
+    value = token .. '|' .. own .. '|' .. softLinks(before)
+  end
+  redis.call('HSET', tokens, name, value)
 end
 if redis.call('HLEN', tokens) > tonumber(ARGV[5]) then
   isNewEpoch, isOverflow = true, 1

@@ -1,8 +1,11 @@
 import type { RedisSettings } from "../../core/redis.ts"
 import type { RelationName } from "../../core/relation.ts"
-import type { Token } from "../token-map.ts"
+import { pastTokensMax, type SoftLink, type Token } from "../soft-window.ts"
 import { closeRedis, openRedis, type RedisClient, redialRedis, whenReady } from "./connection.ts"
 import { type ControlScripts, controlScripts } from "./control-scripts.ts"
+
+/** A token with the soft changes that led to it, newest first; undefined after a hard one. */
+export type LedgerToken = Omit<Token, "past"> & { readonly links?: readonly SoftLink[] }
 
 /** A place in the sequence of changes. Positions of different registries cannot be compared. */
 export type Position = { readonly registry: string; readonly seq: number }
@@ -21,7 +24,7 @@ export type Heartbeat = Position & {
         readonly kind: "news" | "all"
         /** Instances that raised them; empty for all. */
         readonly origins: readonly string[]
-        readonly tokens: readonly (readonly [RelationName, Token])[]
+        readonly tokens: readonly (readonly [RelationName, LedgerToken])[]
       }
 }
 
@@ -160,10 +163,12 @@ export class Ledger {
     readonly fresh: string
     readonly unique: string
     readonly fence: string | undefined
+    /** undefined: hard. */
+    readonly maxStaleMs?: number | undefined
     readonly isNewEpoch: boolean
     readonly relations: readonly RelationName[]
   }): Promise<Raised> {
-    const { instance, fresh, unique, fence, isNewEpoch, relations } = change
+    const { instance, fresh, unique, fence, maxStaleMs, isNewEpoch, relations } = change
     const { tokensMax, logEntriesMax, logNamesMax } = this.#limits
     // Nothing is sent without a connection, so that this wait repeats nothing.
     await whenReady(this.#raises, this.#settings.commandTimeoutMs)
@@ -177,6 +182,8 @@ export class Ledger {
       logNamesMax,
       this.channel,
       isNewEpoch ? "1" : "0",
+      maxStaleMs === undefined ? "" : Math.floor(maxStaleMs),
+      pastTokensMax,
       ...relations,
     ])
     const [registry, epoch, seq, leaseMs, isOverflow] = listOf(reply)
@@ -288,16 +295,22 @@ function listOf(value: unknown): readonly unknown[] {
   return value
 }
 
-/** "token" or "token|fence". */
-function tokenOf(text: string): Token {
-  const at = text.indexOf("|")
-  return at === -1
-    ? { text, fence: undefined }
-    : { text: text.slice(0, at), fence: text.slice(at + 1) }
+/** "token", "token|fence" or "token|fence|links"; links are "token=ms", newest first, with commas between. */
+function tokenOf(value: string): LedgerToken {
+  const [text = "", fence = "", links = ""] = value.split("|")
+  const token = { text, fence: fence === "" ? undefined : fence }
+  return links === "" ? token : { ...token, links: links.split(",").map(linkOf) }
 }
 
-function tokensOf(flat: readonly unknown[]): (readonly [RelationName, Token])[] {
-  const tokens: (readonly [RelationName, Token])[] = []
+function linkOf(link: string): SoftLink {
+  const at = link.lastIndexOf("=")
+  const maxStaleMs = Number(link.slice(at + 1))
+  if (at === -1 || !Number.isSafeInteger(maxStaleMs)) throw new Error("Redis gave a broken token")
+  return { text: link.slice(0, at), maxStaleMs }
+}
+
+function tokensOf(flat: readonly unknown[]): (readonly [RelationName, LedgerToken])[] {
+  const tokens: (readonly [RelationName, LedgerToken])[] = []
   for (let index = 0; index + 1 < flat.length; index += 2)
     tokens.push([String(flat[index]) as RelationName, tokenOf(String(flat[index + 1]))])
   return tokens

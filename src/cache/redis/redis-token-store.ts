@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto"
 import type { RedisSettings } from "../../core/redis.ts"
 import type { RelationName } from "../../core/relation.ts"
+import { pastOfLinks } from "../soft-window.ts"
 import { redisUnavailable, storeClosed } from "../store-errors.ts"
 import { TokenMap } from "../token-map.ts"
 import { TokenSource } from "../token-source.ts"
@@ -66,6 +67,8 @@ const positionIntervalMs = 5_000
 export type TokenNews = {
   /** undefined: all of them. */
   readonly relations: readonly RelationName[] | undefined
+  /** Those of them whose last change was soft: what stands under the tokens before may still be served. */
+  readonly softened: readonly RelationName[]
   /** Nothing stored before can be found any more. */
   readonly isNewEpoch: boolean
   /** Raised by this instance alone. */
@@ -109,6 +112,8 @@ export class RedisTokenStore implements TokenStore {
   #wake = Promise.withResolvers<void>()
   #isHinted = false
   #known: Position | undefined
+  /** When the beat was sent that told of `#known`: whatever is new after it happened later. */
+  #knownSentAtMs = Number.NEGATIVE_INFINITY
   /** When this instance first saw the registry that it knows. */
   #registrySinceMs = 0
   #beat = 0
@@ -172,6 +177,10 @@ export class RedisTokenStore implements TokenStore {
     return this.#map.vector(relations)
   }
 
+  pastVectors(relations: readonly RelationName[]): readonly TokenVector[] {
+    return this.#map.pastVectors(relations, this.#nowMs())
+  }
+
   async raise(
     relations: readonly RelationName[],
     options: RaiseOptions = {},
@@ -217,6 +226,7 @@ export class RedisTokenStore implements TokenStore {
         fresh: newName(),
         unique,
         fence: options.fence,
+        maxStaleMs: options.maxStaleMs,
         isNewEpoch,
         relations: [...new Set(relations)],
       })
@@ -303,7 +313,7 @@ export class RedisTokenStore implements TokenStore {
       if (this.#closing.signal.aborted) return false
       if (this.#failures > 0 || this.#known === undefined) this.#connectionChanged(true)
       this.#failures = 0
-      this.#apply(heartbeat)
+      this.#apply(heartbeat, sentAtMs)
       this.#leaseUntilMs = sentAtMs + this.#leaseMs
       this.#leaseUntilWallMs = sentAtWallMs + this.#leaseMs
       this.#isLeased = true
@@ -317,7 +327,7 @@ export class RedisTokenStore implements TokenStore {
   }
 
   /** Everything at once, so that no read sees a part of it. */
-  #apply(heartbeat: Heartbeat): void {
+  #apply(heartbeat: Heartbeat, sentAtMs: number): void {
     const { registry, seq, epoch, epochFence, leaseMs, news } = heartbeat
     this.#leaseMsMax = Math.max(this.#leaseMsMax, leaseMs)
     if (this.#known?.registry !== registry) this.#registrySinceMs = this.#nowMs()
@@ -327,15 +337,28 @@ export class RedisTokenStore implements TokenStore {
         if (this.#map.epoch !== "" && isNewEpoch) this.#epochCount += 1
         this.#map.startEpoch(epoch, epochFence)
       }
-      for (const [relation, token] of news.tokens) this.#map.set(relation, token)
+      // Who has missed the change itself does not know its time, and runs anew.
+      const keepsPast = news.kind === "news" && !isNewEpoch
+      const softened: RelationName[] = []
+      for (const [relation, token] of news.tokens) {
+        const { links, ...plain } = token
+        const past =
+          keepsPast && links !== undefined
+            ? pastOfLinks(links, this.#map.get(relation), this.#knownSentAtMs)
+            : undefined
+        if (past !== undefined) softened.push(relation)
+        this.#map.set(relation, past === undefined ? plain : { ...plain, past })
+      }
       this.#onNews({
         relations: news.kind === "all" ? undefined : news.tokens.map(([relation]) => relation),
+        softened,
         isNewEpoch,
         isOwn: news.origins.length > 0 && news.origins.every((one) => one === this.#instance),
       })
     }
     this.#map.setEpochFence(epochFence)
     this.#known = { registry, seq }
+    this.#knownSentAtMs = sentAtMs
     // A failure is made good by the next attempt.
     if (epochFence === unprovableFence) this.#learnFence(registry).catch(() => undefined)
   }

@@ -11,6 +11,7 @@ import type { RedisSettings } from "../../../src/core/redis.ts"
 import type { RelationName } from "../../../src/core/relation.ts"
 import { startRedis, type TestRedis } from "../../support/redis-server.ts"
 import { until } from "../../support/redis-topology.ts"
+import { softWindowCases } from "../../unit/cache/soft-window-cases.ts"
 import { items, orders, tokenStoreCases, users } from "../../unit/cache/token-store-cases.ts"
 import { settingsOf } from "./settings.ts"
 
@@ -73,13 +74,14 @@ describe("tokens in Redis", async () => {
   const server = await startRedis()
   after(() => server.stop())
 
-  for (const { title, check } of tokenStoreCases)
+  for (const { title, check } of [...tokenStoreCases, ...softWindowCases])
     it(
       `in Redis, ${title}`,
       caseOf(server, (stores, settings) =>
-        check(({ tokensMax, nowMs } = {}) =>
+        check(({ tokensMax, nowMs, clockMs } = {}) =>
           stores.open(settings, {
             ...(nowMs === undefined ? {} : { wallMs: nowMs }),
+            ...(clockMs === undefined ? {} : { nowMs: clockMs }),
             ledger: { limits: { ...ledgerLimits, tokensMax: tokensMax ?? ledgerLimits.tokensMax } },
           }),
         ),
@@ -216,9 +218,43 @@ describe("tokens in Redis", async () => {
       for (const list of heard) list.length = 0
       await (await first.raise([orders, items])).settled
       deepEqual(heard, [
-        [{ relations: [orders, items], isNewEpoch: false, isOwn: true }],
-        [{ relations: [orders, items], isNewEpoch: false, isOwn: false }],
+        [{ relations: [orders, items], softened: [], isNewEpoch: false, isOwn: true }],
+        [{ relations: [orders, items], softened: [], isNewEpoch: false, isOwn: false }],
       ])
+    }),
+  )
+
+  it(
+    "a soft window opens on every instance, not longer than from the news before, and a hard raise closes it on every one",
+    caseOf(server, async (stores, settings) => {
+      const heard: TokenNews[] = []
+      const first = await stores.open(settings)
+      const second = await stores.open(settings, { onNews: (one) => heard.push(one) })
+      const before = second.vector([orders]).text
+      const receipt = await first.raise([orders, items], { maxStaleMs: 800 })
+      const raisedMs = performance.now()
+      await receipt.settled
+      deepEqual(heard.at(-1)?.softened, [orders, items])
+      for (const store of [first, second])
+        deepEqual(
+          store.pastVectors([orders]).map(({ text }) => text),
+          [before],
+        )
+      const late = await stores.open(settings)
+      deepEqual(late.pastVectors([orders]), [], "who comes later does not know since when")
+      let openMs = 0
+      await until("the end of the window", () => {
+        const nowMs = performance.now()
+        if (second.pastVectors([orders]).length === 0) return true
+        openMs = nowMs - raisedMs
+        return undefined
+      })
+      ok(openMs < 800, `${openMs} ms`)
+
+      await (await second.raise([orders], { maxStaleMs: 600_000 })).settled
+      equal(first.pastVectors([orders]).length, 1)
+      await (await first.raise([orders])).settled
+      for (const store of [first, second, late]) deepEqual(store.pastVectors([orders]), [])
     }),
   )
 

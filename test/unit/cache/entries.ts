@@ -56,6 +56,7 @@ export type EntryTraits = {
   readonly bytes?: number
   readonly warehouseMs?: number
   readonly expiresAtMs?: number
+  readonly keepUntilMs?: number
   readonly relations?: readonly RelationName[]
 }
 
@@ -67,6 +68,7 @@ export function entry(traits: EntryTraits): StoredEntry {
     result: stored,
     createdAtMs: 0,
     expiresAtMs: traits.expiresAtMs ?? 1_000,
+    keepUntilMs: traits.keepUntilMs ?? traits.expiresAtMs ?? 1_000,
     warehouseMs: traits.warehouseMs ?? 10,
     relations,
     bytes: traits.bytes ?? entryBytes(stored, traits.material.length, relations.length),

@@ -235,3 +235,30 @@ it("drop takes this very entry and no other that has come into its place", () =>
   deepEqual([memory.get(keyOf("a"), 0), memory.entries, memory.bytes], [undefined, 0, 0])
   equal(memory.countOf(right.relations), 0)
 })
+
+it("an expired entry is kept for readers who may have it, is no hit, and gives way to any newcomer", () => {
+  const memory = new MemoryTier({ memoryBytesMax: 4_000, entryBytesMax: 4_000, entriesMax: 1 })
+  const late = entry({ material: "late", expiresAtMs: 100, keepUntilMs: 200, warehouseMs: 9_000 })
+  memory.set(late, 0)
+  equal(memory.kept(late.key, 50), late)
+  equal(memory.get(late.key, 100), undefined)
+  equal(memory.kept(late.key, 199), late)
+  equal(memory.kept(late.key, 200), undefined)
+  equal(memory.counters.hits, 0)
+  equal(memory.get(late.key, 200), undefined)
+  equal(memory.entries, 0)
+  memory.set(late, 0)
+  equal(memory.set(entry({ material: "new", warehouseMs: 1 }), 150), undefined)
+  equal(memory.kept(late.key, 150), undefined)
+})
+
+it("dropping an entry that another one has replaced leaves the other", () => {
+  const memory = new MemoryTier({ memoryBytesMax: 40_000, entryBytesMax: 4_000, entriesMax: 10 })
+  const [before, after] = [entry({ material: "a" }), entry({ material: "a" })]
+  memory.set(before, 0)
+  memory.set(after, 0)
+  memory.drop(before)
+  equal(memory.kept(after.key, 0), after)
+  memory.drop(after)
+  equal(memory.entries, 0)
+})

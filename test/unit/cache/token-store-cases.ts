@@ -9,6 +9,8 @@ import type { RelationName } from "../../../src/core/relation.ts"
 export type OpenStore = (options?: {
   readonly tokensMax?: number
   readonly nowMs?: () => number
+  /** Monotonic. */
+  readonly clockMs?: () => number
 }) => Promise<TokenStore & { readonly overflowCount: number }>
 
 export const orders = "s.orders" as RelationName

@@ -4,9 +4,10 @@ import { array, assert as check, integer, property } from "fast-check"
 import { MemoryTokenStore } from "../../../src/cache/memory-token-store.ts"
 import { TokenSource } from "../../../src/cache/token-source.ts"
 import { laterFence, unprovableFence } from "../../../src/cache/token-store.ts"
+import { softWindowCases } from "./soft-window-cases.ts"
 import { items, orders, tokenStoreCases, users } from "./token-store-cases.ts"
 
-for (const { title, check: checkCase } of tokenStoreCases)
+for (const { title, check: checkCase } of [...tokenStoreCases, ...softWindowCases])
   it(`in memory, ${title}`, () => checkCase(async (options) => new MemoryTokenStore(options)))
 
 it("tokens grow in the order they are made and never repeat, whatever the wall clock does", () => {

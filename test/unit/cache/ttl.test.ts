@@ -125,3 +125,21 @@ it("the shortest time bucket counts: a class's own, or what holds for relations 
   for (const [relations, otherwise, expected] of cases)
     equal(bucketed.timeBucketMs(relations, otherwise), expected, relations.join())
 })
+
+it("times past the TTL are the least ones of the relations, and none where a class or the default gives none", () => {
+  const late = new TtlClasses(
+    [
+      { pattern: "a.*", ttlMs: 1, staleWhileRevalidateMs: 50, staleIfErrorMs: 900 },
+      { pattern: "b.*", ttlMs: 1, staleWhileRevalidateMs: 70 },
+    ],
+    3_600_000,
+  )
+  const [a, b, c] = ["a.t", "b.t", "c.t"] as [RelationName, RelationName, RelationName]
+  equal(late.staleWhileRevalidateMs([a, b]), 50)
+  equal(late.staleIfErrorMs([a]), 900)
+  equal(late.staleIfErrorMs([a, b]), 0)
+  equal(late.staleWhileRevalidateMs([b, c]), 0)
+  equal(late.staleWhileRevalidateMs([]), 0)
+  equal(late.keepMs([a]), 900)
+  equal(late.keepMs([b]), 70)
+})

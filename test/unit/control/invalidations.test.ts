@@ -54,6 +54,7 @@ describe("POST /v1/invalidations", () => {
         isDryRun: true,
         wait: "none",
         timeoutMs: 250,
+        maxStaleMs: undefined,
         source: { kind: "airflow", job: "dag.task", runId: "run 1" },
       },
       {
@@ -62,6 +63,7 @@ describe("POST /v1/invalidations", () => {
         isDryRun: false,
         wait: "cluster",
         timeoutMs: 5_000,
+        maxStaleMs: undefined,
         source: { kind: "manual", job: undefined, runId: undefined },
       },
     ])
@@ -99,14 +101,31 @@ describe("POST /v1/invalidations", () => {
       "items[0].partitions",
       /not supported yet/,
     ],
-    ["soft mode", { ...oneItem, mode: "soft" }, "mode", /not supported yet/],
-    ["another mode", { ...oneItem, mode: "gentle" }, "mode", /hard/],
+    ["another mode", { ...oneItem, mode: "gentle" }, "mode", /hard or soft/],
     ["warming", { ...oneItem, warm: true }, "warm", /not supported yet/],
     [
-      "a staleness bound",
+      "a staleness bound of a hard one",
       { ...oneItem, max_stale_seconds: 5 },
       "max_stale_seconds",
-      /not supported/,
+      /mode soft/,
+    ],
+    [
+      "a staleness bound of 0",
+      { ...oneItem, mode: "soft", max_stale_seconds: 0 },
+      "max_stale_seconds",
+      /above 0/,
+    ],
+    [
+      "one of more than a day",
+      { ...oneItem, mode: "soft", max_stale_seconds: 86_401 },
+      "max_stale_seconds",
+      /up to 86400/,
+    ],
+    [
+      "one as text",
+      { ...oneItem, mode: "soft", max_stale_seconds: "5" },
+      "max_stale_seconds",
+      /number/,
     ],
     ["dry_run as text", { ...oneItem, dry_run: "yes" }, "dry_run", /true or false/],
     ["another wait", { ...oneItem, wait: "all" }, "wait", /cluster or none/],
@@ -137,11 +156,26 @@ describe("POST /v1/invalidations", () => {
       equal(harness.invalidator.requests.length, 0)
     })
 
+  const soft: readonly (readonly [Record<string, unknown>, number | undefined])[] = [
+    [{}, undefined],
+    [{ mode: "hard" }, undefined],
+    [{ mode: "soft" }, 300_000],
+    [{ mode: "soft", max_stale_seconds: 0.25 }, 250],
+    [{ mode: "soft", max_stale_seconds: 86_400 }, 86_400_000],
+  ]
+  for (const [fields, maxStaleMs] of soft)
+    it(`takes ${JSON.stringify(fields)} as ${maxStaleMs} ms of old data`, async () => {
+      const harness = new Harness()
+      const { status } = await harness.invalidate({ ...oneItem, ...fields })
+      equal(status, 200)
+      equal(harness.invalidator.requests[0]?.maxStaleMs, maxStaleMs)
+    })
+
   it("lists all faults of one body", async () => {
     const { json } = await new Harness().invalidate({
       items: [{}, { x: 1 }],
       wait: 1,
-      mode: "soft",
+      mode: "gentle",
     })
     equal(json.errors.length, 5)
   })

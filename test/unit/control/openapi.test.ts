@@ -74,6 +74,7 @@ describe("the OpenAPI document", () => {
 describe("answers fit the document", () => {
   const requests: readonly unknown[] = [
     { items: [{ relation: "marts.daily" }] },
+    { items: [{ relation: "marts.daily" }], mode: "soft", max_stale_seconds: 60 },
     { items: [{ tag: "finance" }, { schema: "marts" }, { glob: "marts.*" }], wait: "none" },
     {
       items: [{ relation: "marts.daily" }],
@@ -102,6 +103,7 @@ describe("answers fit the document", () => {
     { items: [{ relation: "" }] },
     { items: [{ relation: "a.b" }], wait: "all" },
     { items: [{ relation: "a.b" }], mode: "lazy" },
+    { items: [{ relation: "a.b" }], mode: "soft", max_stale_seconds: 0 },
     { items: [{ relation: "a.b" }], warm: true },
     { items: [{ relation: "a.b" }], timeout_seconds: 61 },
     { items: [{ relation: "a.b" }], source: {}, unknown: 1 },
