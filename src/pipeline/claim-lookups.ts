@@ -11,10 +11,11 @@ import type { Policy } from "../policy/policy.ts"
 import type { RelationPolicies } from "../policy/relation-policy.ts"
 import { emitUnchanged } from "../sql/emit.ts"
 import type { ClaimSource } from "./claim-source.ts"
+import { timedOut } from "./deadline.ts"
 import { type Claims, claimsOfRows, LookupProblem, type LookupRow } from "./lookup-claims.ts"
 import type { Rooms } from "./rooms.ts"
 import { rowsOf } from "./row-values.ts"
-import { adapt, timedOut } from "./run.ts"
+import { adapt } from "./run.ts"
 
 /** A warehouse that can be asked, with the settings of a new session. */
 export type LookupTarget = { readonly rooms: Rooms; readonly settings: () => SettingsView }

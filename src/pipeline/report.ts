@@ -9,7 +9,7 @@ import type {
 } from "../core/observation.ts"
 import type { RelationName } from "../core/relation.ts"
 import type { Question } from "./question.ts"
-import type { WarehouseRows } from "./run.ts"
+import type { WarehouseRows } from "./warehouse-rows.ts"
 
 /**
  * Gathers what `SHOW sluice.last` and the metrics tell about one statement. It is itself the report, so that a hit makes one

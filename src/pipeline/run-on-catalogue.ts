@@ -4,11 +4,13 @@ import type { RowStream, StatementDescription } from "../core/result.ts"
 import type { ShadowQuestion } from "../core/shadow-catalogue.ts"
 import type { Emitted } from "../core/statement.ts"
 import { emitUnchanged } from "../sql/emit.ts"
+import { inClientsTerms } from "./client-errors.ts"
+import { Deadline } from "./deadline.ts"
 import type { Place } from "./place.ts"
 import type { Plan } from "./plan-memo.ts"
 import type { Question } from "./question.ts"
 import type { Rooms } from "./rooms.ts"
-import { Deadline, deadlineOf, emittedOf, inClientsTerms, limited } from "./run.ts"
+import { deadlineOf, emittedOf, limited } from "./run.ts"
 
 type CataloguePlace = Extract<Place, { kind: "catalogue" }>
 

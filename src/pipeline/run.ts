@@ -1,24 +1,23 @@
-import { GatewayError, toGatewayError } from "../core/errors.ts"
+import { GatewayError } from "../core/errors.ts"
 import type { Parameters } from "../core/parameters.ts"
 import { noParameters } from "../core/parameters.ts"
 import type { Remark } from "../core/remark.ts"
-import type { Completion, EarlyNotice, RowBatch, RowStream } from "../core/result.ts"
+import type { RowStream } from "../core/result.ts"
 import { SqlState } from "../core/sql-state.ts"
-import type { Emitted, Statement } from "../core/statement.ts"
+import type { Emitted } from "../core/statement.ts"
 import type { Leased, RouteOptions } from "../route/router.ts"
 import { emitTree, emitUnchanged, limitRows } from "../sql/emit.ts"
 import { nameReading } from "../sql/name-reading.ts"
+import { inClientsTerms } from "./client-errors.ts"
 import { coarsePlan } from "./coarse-plan.ts"
 import { checkEstimate, needsEstimate, queryToEstimate } from "./cost-guard.ts"
+import { Deadline } from "./deadline.ts"
 import { type Estimate, estimateId, explained, ofExplained, readEstimate } from "./estimate.ts"
-import type { Asked, Plan } from "./plan-memo.ts"
+import type { Plan } from "./plan-memo.ts"
 import type { Question } from "./question.ts"
 import type { Rooms } from "./rooms.ts"
 import { LimitedRows } from "./row-limit.ts"
-import { scrubbed } from "./scrub-error.ts"
-
-/** The server's own statement_timeout speaks first, because its error has all fields; ours follows when it does not. */
-const timeoutGraceMs = 250
+import { WarehouseRows } from "./warehouse-rows.ts"
 
 export type RunOptions = {
   readonly signal: AbortSignal
@@ -255,161 +254,4 @@ export function limited(rows: RowStream, plan: Plan): { rows: RowStream; remarks
   if (rowLimit === undefined && resultBytesMax === undefined) return { rows, remarks }
   const rule = { rowLimit, resultBytesMax, onExceed }
   return { rows: new LimitedRows(rows, rule, remarks), remarks }
-}
-
-/**
- * A warehouse's error position counts in the text it was sent; the client's counts in what it wrote. What may tell of rows
- * that a policy hides is taken out.
- */
-export function inClientsTerms(
-  thrown: unknown,
-  emitted: Emitted,
-  question: Question,
-  { asked }: Plan,
-): GatewayError {
-  const raised = toGatewayError(thrown)
-  if (raised.reason !== "warehouse_error") return raised
-  const error = asked.governed === undefined ? raised : scrubbed(raised)
-  if (error.position === undefined) return error
-  const position = clientPosition(error.position, emitted, question.statement, asked)
-  if (position === error.position) return error
-  const { sqlState, reason, message, severity, safeToRetry, stage } = error
-  return new GatewayError({
-    sqlState,
-    reason,
-    message,
-    severity,
-    safeToRetry,
-    stage,
-    cause: error.cause,
-    ...(position === undefined ? {} : { position }),
-    ...(error.detail === undefined ? {} : { detail: error.detail }),
-    ...(error.hint === undefined ? {} : { hint: error.hint }),
-    ...(error.fields === undefined ? {} : { fields: error.fields }),
-  })
-}
-
-function clientPosition(
-  position: number,
-  emitted: Emitted,
-  statement: Statement,
-  asked: Asked,
-): number | undefined {
-  if (!emitted.keepsPositions || statement.isRewritten === true) return undefined
-  if (position > asked.statement.text.length + 1) return undefined
-  const own = asked.governed === undefined ? position : asked.governed.clientPosition(position)
-  if (own === undefined || statement.sourcePosition === undefined)
-    return own === undefined ? undefined : own + statement.offset
-  const source = statement.sourcePosition(own)
-  return source === undefined ? undefined : source + statement.offset
-}
-
-/** The statement's own signal: aborted by the client's, or when its time is up. */
-export class Deadline {
-  readonly signal: AbortSignal
-  readonly #parent: AbortSignal
-  readonly #onParentAbort: (() => void) | undefined
-  readonly #timer: NodeJS.Timeout | undefined
-
-  constructor(timeoutMs: number, parent: AbortSignal) {
-    this.#parent = parent
-    if (timeoutMs === 0) {
-      this.signal = parent
-      return
-    }
-    // One listener by hand: AbortSignal.any() costs several microseconds, because it keeps weak references to its sources.
-    const controller = new AbortController()
-    this.signal = controller.signal
-    this.#onParentAbort = () => controller.abort(parent.reason)
-    if (parent.aborted) this.#onParentAbort()
-    else parent.addEventListener("abort", this.#onParentAbort)
-    this.#timer = setTimeout(() => controller.abort(timedOut()), timeoutMs + timeoutGraceMs)
-  }
-
-  [Symbol.dispose](): void {
-    clearTimeout(this.#timer)
-    if (this.#onParentAbort !== undefined)
-      this.#parent.removeEventListener("abort", this.#onParentAbort)
-  }
-}
-
-export function timedOut(): GatewayError {
-  return new GatewayError({
-    sqlState: SqlState.QueryCanceled,
-    reason: "statement_timeout",
-    message: "canceling statement due to statement timeout",
-  })
-}
-
-type Held = {
-  readonly leased: Leased
-  /** The lease belongs to the transaction and stays with it. */
-  readonly isPinned: boolean
-  readonly deadline: Deadline
-  readonly mapError: (thrown: unknown) => GatewayError
-  readonly queueMs: number
-  readonly warehouseMs: number
-}
-
-/** Rows from the warehouse with what must be given back after them. */
-export class WarehouseRows implements RowStream {
-  /** Filled until the rows have ended. */
-  readonly remarks: Remark[]
-  readonly endpoint: string
-  readonly queueMs: number
-  readonly warehouseMs: number
-  readonly #rows: RowStream
-  #held: Held | undefined
-  readonly #mapError: Held["mapError"]
-
-  constructor(limitedRows: { readonly rows: RowStream; readonly remarks: Remark[] }, held: Held) {
-    this.#rows = limitedRows.rows
-    this.remarks = limitedRows.remarks
-    this.#held = held
-    this.#mapError = held.mapError
-    this.endpoint = held.leased.route.endpoint
-    this.queueMs = held.queueMs
-    this.warehouseMs = held.warehouseMs
-  }
-
-  get description(): Buffer | undefined {
-    return this.#rows.description
-  }
-
-  get notices(): readonly EarlyNotice[] | undefined {
-    return this.#rows.notices
-  }
-
-  get completion(): Completion {
-    return this.#rows.completion
-  }
-
-  /** True when a limit left rows out: such a result is not stored. */
-  get isCut(): boolean {
-    return this.#rows instanceof LimitedRows && this.#rows.isCut
-  }
-
-  async next(): Promise<RowBatch | undefined> {
-    try {
-      const batch = await this.#rows.next()
-      if (batch === undefined) this.#giveBack()
-      return batch
-    } catch (thrown) {
-      this[Symbol.dispose]()
-      throw this.#mapError(thrown)
-    }
-  }
-
-  [Symbol.dispose](): void {
-    this.#rows[Symbol.dispose]()
-    this.#giveBack()
-  }
-
-  #giveBack(): void {
-    const held = this.#held
-    if (held === undefined) return
-    this.#held = undefined
-    held.deadline[Symbol.dispose]()
-    if (!held.isPinned) held.leased.lease[Symbol.dispose]()
-  }
 }

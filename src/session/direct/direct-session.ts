@@ -4,6 +4,7 @@ import type { StatementEnd, StatementReport } from "../../core/observation.ts"
 import { SqlState } from "../../core/sql-state.ts"
 import type { Statement } from "../../core/statement.ts"
 import { statementsOf } from "../../pipeline/answer.ts"
+import { timedOut } from "../../pipeline/deadline.ts"
 import {
   addWritten,
   isNothing,
@@ -12,7 +13,6 @@ import {
   publish,
   type Written,
 } from "../../pipeline/direct.ts"
-import { timedOut } from "../../pipeline/run.ts"
 import { errorFields, errorResponse, type TransactionStatus } from "../../wire/backend-messages.ts"
 import { decodeFrontend } from "../../wire/frontend-decoder.ts"
 import { parseMessage, queryMessage } from "../../wire/frontend-encoder.ts"
